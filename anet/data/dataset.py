@@ -1,0 +1,102 @@
+"""Samples, data sets and splits: what every reader gives and everything else takes."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from anet.errors import DataError, ImageError
+from anet.frame import IGNORE
+from anet.image import read_image, read_mask
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture and its labels, as files; nothing is read before `read()`.
+
+    `name` is unique in its data set (path below the root, without suffix, with `/`). `mask` None is a sound picture.
+    With `class_id`, the mask file says only where: values above 127 are that class. Without it, its values are the ids.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None = None
+    class_id: int | None = None
+    group: str | None = None  # pictures of one group show the same thing and must stay in one part
+
+    def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the picture `(H, W, 3) uint8` and mask `(H, W) uint8` of ids 0..classes-1, IGNORE where unlabelled.
+
+        Raises ImageError when a file cannot be read, DataError when sizes differ or a value is no class.
+        """
+        image = read_image(self.image)
+        return image, self.read_mask(image.shape[:2], classes)
+
+    def read_mask(self, shape: tuple[int, int], classes: int) -> np.ndarray:
+        """Give the mask alone for a picture of `shape` (H, W). Raises as `read`."""
+        if self.mask is None:
+            return np.zeros(shape, np.uint8)
+        values = read_mask(self.mask)
+        if values.shape != shape:
+            raise DataError(f"{self.mask}: mask is {values.shape[1]}x{values.shape[0]}, its picture {shape[1]}x{shape[0]}")
+        if self.class_id is not None:
+            return np.where(values > 127, self.class_id, 0).astype(np.uint8)
+        wrong = values[(values >= classes) & (values != IGNORE)]
+        if wrong.size:
+            raise DataError(f"{self.mask}: value {int(wrong.max())} is no class: 0 to {classes - 1} are, {IGNORE} is ignored")
+        return values.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of one task. `class_names[0]` is always "background"."""
+
+    name: str  # "sd900", "mt", ... or the folder's name
+    task: str  # "inclusion", "defect", ...
+    root: Path
+    class_names: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    given: dict[str, str] = field(default_factory=dict)  # sample name -> part, where the download layout says so
+
+    @property
+    def classes(self) -> int:
+        """Number of ids in a mask, background included."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """Number of outputs of a network for this task: one (sigmoid) for one class of defect, else softmax over all."""
+        return 1 if self.classes == 2 else self.classes
+
+    def digest(self) -> str:
+        """Give the SHA-256 over names and content of all pictures and masks: what exactly was trained on."""
+        total = hashlib.sha256()
+        for sample in sorted(self.samples, key=lambda s: s.name):
+            total.update(sample.name.encode("utf-8", "surrogateescape") + b"\0")
+            for path in (sample.image, sample.mask):
+                try:
+                    total.update(hashlib.sha256(path.read_bytes()).digest() if path else b"sound")
+                except OSError as error:
+                    raise ImageError(f"cannot read {path}: {error.strerror}") from error
+        return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples train, validate and test, and how that came about."""
+
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    protocol: str  # "paper", "grouped" or "given"
+    seed: int
+    source: str  # one sentence for people: where the parts come from
+
+    def part(self, name: str) -> tuple[Sample, ...]:
+        """Give the samples of "train", "val" or "test"."""
+        if name not in PARTS:
+            raise DataError(f"no part {name!r}: {', '.join(PARTS)} exist")
+        return getattr(self, name)

@@ -1,0 +1,122 @@
+"""Writing that is all or nothing, and files that carry their own checksum."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from anet.errors import ModelError, OutputError
+
+SEAL = re.compile(rb'"sha256": ?"([0-9a-f]{64})"')
+UNSEALED = "0" * 64
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; on success it is fsynced and renamed to `path`, else removed.
+
+    A reader sees the old file or the new one, never half of one, and power loss after return loses nothing.
+    Raises OutputError, naming path and reason, when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)  # a short name of its own: `path` may be 255 bytes
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to `path`, all or nothing. Raises OutputError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, all or nothing. Raises OutputError; NaN is refused with ValueError."""
+    atomic_write(path, json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's own entry, so that a rename inside it survives power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_writable(folder: Path) -> Path:
+    """Make `folder` and prove that a file can be written there, before hours of work. Raises OutputError."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder) as stream:
+            stream.write(b"x")
+            stream.flush()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    return folder
+
+
+def sha256(content: bytes) -> str:
+    """Give the SHA-256 of `content` as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(content: bytes) -> bytes:
+    """Fill the first `"sha256": "000…"` of `content` with the SHA-256 of `content` as it stands before filling."""
+    hole = b'"' + UNSEALED.encode() + b'"'
+    if content.count(hole) != 1:
+        raise ValueError("content to seal needs exactly one empty sha256 field")
+    return content.replace(hole, b'"' + sha256(content).encode() + b'"')
+
+
+def check_seal(content: bytes, name: Path | str) -> None:
+    """Check the SHA-256 that `content` carries of itself; any changed bit is noticed. Raises ModelError."""
+    found = SEAL.search(content)
+    if found is None:
+        raise ModelError(f"{name} carries no checksum: it was not written by anet")
+    start, end = found.span(1)
+    if sha256(content[:start] + UNSEALED.encode() + content[end:]) != found.group(1).decode():
+        raise ModelError(f"{name} is damaged: its content does not match its own checksum")
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Give rows as CSV text whose cells a spreadsheet will not run: text starting with = + - @ gets a leading quote."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    for row in rows:
+        writer.writerow(["'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell for cell in row])
+    return stream.getvalue()
+
+
+def printable(name: Path | str) -> str:
+    """Give a file name as one harmless line for a terminal or a log: control bytes and bad UTF-8 are escaped."""
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
