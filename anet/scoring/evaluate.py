@@ -1,0 +1,81 @@
+"""One scoring path for everything that maps a picture to a mask: torch, ONNX, OpenVINO, int8, the server."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from anet.scoring.metrics import Ratio, Scores, class_iou, confusion, mean, outcome, score
+
+
+class Labelled(Protocol):
+    """A picture with its truth, read when asked for: `anet.data.dataset.Sample`, or anything like it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """What the model made of one picture. Pixel counts are of defects of any class against background."""
+
+    name: str
+    outcome: str  # one of metrics.OUTCOMES
+    iou: Ratio  # mean over the defect classes in truth or prediction; None where there is none
+    class_iou: tuple[Ratio, ...]  # one a class, background first
+    truth_px: int
+    pred_px: int
+    hit_px: int  # defect in both, whichever class
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields as a dict for JSON or a CSV row."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a set, and of each of its pictures in the order they came."""
+
+    scores: Scores
+    pictures: tuple[PictureScore, ...]
+
+    def worst_first(self) -> tuple[PictureScore, ...]:
+        """Sort pictures by IoU, lowest first; those without any defect in truth and prediction come last."""
+        return tuple(sorted(self.pictures, key=lambda one: (one.iou is None, one.iou or 0.0, one.name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields as a dict for JSON."""
+        return {"scores": self.scores.to_dict(), "pictures": [one.to_dict() for one in self.pictures]}
+
+
+def evaluate(predict: Callable[[np.ndarray], np.ndarray], samples: Iterable[Labelled], classes: int) -> Evaluation:
+    """Score `predict` on `samples`, one picture in memory at a time.
+
+    `predict` maps `(H, W, 3) uint8` to an `(H, W) uint8` mask of ids 0..classes-1 at the picture's own size. `classes`
+    counts background. Raises what reading raises (ImageError, DataError), DataError for an id that is no class, and
+    ValueError when the mask's size is not the picture's.
+    """
+    counts, pictures = [], []
+    for sample in samples:
+        image, target = sample.read(classes)
+        one = confusion(predict(image), target, classes)
+        counts.append(one)
+        pictures.append(picture_score(sample.name, one))
+    return Evaluation(score(counts, classes), tuple(pictures))
+
+
+def picture_score(name: str, counts: np.ndarray) -> PictureScore:
+    """Make one picture's row from its confusion."""
+    ious = class_iou(counts)
+    return PictureScore(
+        name=name,
+        outcome=outcome(counts),
+        iou=mean(ious[1:]),
+        class_iou=ious,
+        truth_px=int(counts[1:].sum()),
+        pred_px=int(counts[:, 1:].sum()),
+        hit_px=int(counts[1:, 1:].sum()),
+    )

@@ -1,0 +1,77 @@
+"""From which probability on a pixel is called a defect: chosen on validation pictures, and only there."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from anet.frame import IGNORE
+from anet.scoring.evaluate import Labelled
+from anet.scoring.metrics import Ratio, ratios
+
+BINS = 1024  # a power of two: every candidate k / 1024 is exact in float32, so the curve is what `decide` would give
+DEFAULT = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold for `anet.frame.decide`, and where it comes from."""
+
+    value: float
+    chosen: str  # "validation", or "default" where validation could not tell
+    iou: Ratio  # at `value`: IoU of defect against background over all validation pixels
+    curve: tuple[Ratio, ...]  # the same IoU at k / 1024 for k = 0..1023
+    pictures: int
+    defect_px: int
+    background_px: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields as a dict for JSON."""
+        return asdict(self)
+
+
+def choose_threshold(probs: Callable[[np.ndarray], np.ndarray], samples: Iterable[Labelled], classes: int) -> Threshold:
+    """Choose the threshold with the highest IoU of defect against background, from counts summed over `samples`.
+
+    `probs` maps `(H, W, 3) uint8` to `(H, W, channels) float32` in 0..1 at the picture's own size. The defect's
+    probability is channel 0 of one, 1 - background of several. One pass, two histograms; IGNORE counts nowhere. Where
+    several thresholds are equally good the middle of their longest run is taken. Validation without a defect
+    pixel, or with none that any threshold finds, cannot tell: the value is then 0.5 and `chosen` is "default" (to take
+    the lowest score there instead would reject every part). Raises ValueError for NaN, infinity or a wrong size.
+    """
+    defect, background = np.zeros(BINS + 1, np.int64), np.zeros(BINS + 1, np.int64)
+    pictures = 0
+    for sample in samples:
+        image, target = sample.read(classes)
+        bins = level(probs(image), target.shape)
+        defect += np.bincount(bins[(target != 0) & (target != IGNORE)], minlength=BINS + 1)
+        background += np.bincount(bins[target == 0], minlength=BINS + 1)
+        pictures += 1
+    # A pixel of level b exceeds k / BINS exactly for k < b: reversed sums count what lies above each candidate.
+    hit, false = defect[:0:-1].cumsum()[::-1], background[:0:-1].cumsum()[::-1]
+    truth = int(defect.sum())
+    curve = ratios(hit, truth + false)
+    best = max((iou for iou in curve if iou is not None), default=0.0)
+    value, chosen = DEFAULT, "default"
+    if best > 0:
+        value, chosen = middle_of_longest([iou == best for iou in curve]) / BINS, "validation"
+    return Threshold(value, chosen, curve[int(value * BINS)], curve, pictures, truth, int(background.sum()))
+
+
+def level(probs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Give how many of the candidates 0, 1/1024 … 1023/1024 each pixel's defect probability exceeds: 0..1024."""
+    if probs.shape[:2] != shape:
+        raise ValueError(f"probabilities are {probs.shape[:2]}, truth is {shape}")
+    if not np.isfinite(probs).all():
+        raise ValueError("the network answered NaN or infinity")
+    score = probs[..., 0] if probs.shape[2] == 1 else 1.0 - probs[..., 0]  # as `anet.frame.decide`
+    return np.ceil(score * BINS).clip(0, BINS).astype(np.intp)
+
+
+def middle_of_longest(good: list[bool]) -> int:
+    """Give the middle index of the longest run of True (the first of equally long ones); at least one must be True."""
+    edges = np.flatnonzero(np.diff(np.array([False, *good, False], np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    longest = (ends - starts).argmax()
+    return int(starts[longest] + ends[longest] - 1) // 2

@@ -1,0 +1,51 @@
+"""The training loss of equations (6) and (7), for one defect class and for several."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from anet.frame import IGNORE
+
+BCE_WEIGHT = 0.5  # eq. (6)
+EPSILON = 1.0
+"""Epsilon of eq. (7); the paper gives none. With 1.0, a picture without a defect answered by silence costs 0, and its
+gradient stays bounded on the way there. A tiny value (1e-6) leaves such a picture at a loss of 1 until the very last
+pixel is silent: no signal, then a cliff. It weighs as much as half a pixel of overlap, so any real defect outweighs it.
+"""
+
+
+def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Give Dice + 0.5 cross-entropy of each picture, averaged over the batch: a float32 scalar >= 0.
+
+    `logits` (N, channels, H, W) of any float type; `target` (N, H, W) uint8 or int64 class ids. Pixels of IGNORE (255)
+    count nowhere, in neither term; a picture of nothing else costs 0. Arithmetic is float32, also under autocast.
+
+    One channel: sigmoid; every id but 0 is the defect. Several: softmax; Dice is averaged over the defect classes
+    1 to channels - 1 (all of them, so a class that a picture lacks is told to be silent). Background has no Dice term:
+    eq. (7) has only the defect's map, and with one class of defect both forms then mean the same.
+    Raises ValueError when the shapes do not fit. Paper: eq. (6), (7); the form for several classes is ours.
+    """
+    n, channels, h, w = logits.shape
+    if target.shape != (n, h, w):
+        raise ValueError(f"target is {tuple(target.shape)}, logits ask for {(n, h, w)}")
+    logits, labelled = logits.float(), target != IGNORE
+    if channels == 1:
+        truth = ((target != 0) & labelled).unsqueeze(1).float()  # (N, 1, H, W)
+        probs = logits.sigmoid()
+        entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").squeeze(1)  # (N, H, W)
+    else:
+        ids = torch.arange(1, channels, device=target.device).view(1, -1, 1, 1)
+        truth = (target.unsqueeze(1) == ids).float()  # (N, channels - 1, H, W); IGNORE equals none of them
+        log_probs = logits.log_softmax(dim=1)
+        probs = log_probs[:, 1:].exp()
+        entropy = F.nll_loss(log_probs, target.long(), ignore_index=IGNORE, reduction="none")  # (N, H, W)
+    dice = dice_loss(probs * labelled.unsqueeze(1), truth).mean(dim=1)
+    entropy = (entropy * labelled).sum(dim=(1, 2)) / labelled.sum(dim=(1, 2)).clamp(min=1)
+    return (dice + BCE_WEIGHT * entropy).mean()
+
+
+def dice_loss(probs: Tensor, truth: Tensor) -> Tensor:
+    """Give eq. (7) of each map, its denominator squared as printed: `(..., H, W)` in 0..1 twice -> `(...)` in 0..1."""
+    overlap = (probs * truth).sum(dim=(-2, -1))
+    total = probs.square().sum(dim=(-2, -1)) + truth.square().sum(dim=(-2, -1))
+    return 1 - (2 * overlap + EPSILON) / (total + EPSILON)
