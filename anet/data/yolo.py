@@ -1,0 +1,233 @@
+"""YOLO polygons: data.yaml, pictures in .../images/..., one text file a picture in .../labels/...
+
+Each line is `class x1 y1 x2 y2 ...` with coordinates as shares of width and height. A picture without text file is a
+sound one, as in Ultralytics' own reader.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from anet.data.listing import SUFFIXES
+from anet.data.polygons import Shape, polygon
+from anet.data.source import Item, Source, label_name
+from anet.errors import DataError, ImageError
+from anet.files import printable
+from anet.image import image_size
+
+NAME = "YOLO"
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+ROBOFLOW = re.compile(
+    r"\.\./((?:train|valid|val|test)/images)/?"
+)  # its exports say so, and mean a folder beside data.yaml
+KEYS = ("path", "train", "val", "test", "names", "nc")
+
+
+def settings(source: Source) -> Path | None:
+    """Give the YAML file of a YOLO data set, None when the folder has none."""
+    files = [path for path in source.files((".yaml", ".yml")) if path.parent == source.root]
+    return next((p for p in files if p.stem in ("data", "dataset")), files[0] if len(files) == 1 else None)
+
+
+def read(source: Source) -> tuple[list[Item], list[str]]:
+    """Give the pictures of train, val and test, and the class names in the order of their numbers."""
+    path = settings(source)
+    text = source.text(path) if path else None
+    if path is None or text is None:
+        source.fault("data.yaml", "", "is missing: it holds the class names")
+        return [], []
+    try:
+        content = parse(text)
+        names = _names(content)
+    except DataError as error:
+        source.fault(path, "", str(error))
+        return [], []
+    items: list[Item] = []
+    folders: dict[Path, str] = {}
+    for part in ("train", "val", "test"):
+        values = content.get(part) or []
+        for value in values if isinstance(values, list) else [values]:
+            place = _place(source, path, content.get("path"), part, value)
+            if place in folders:
+                source.fault(path, part, f"is the same as {folders[place]}")
+            elif place:
+                folders[place] = part
+                items += _pictures(source, place, part, names)
+    if not folders and not source.faults:
+        source.fault(path, "", "names neither train nor val nor test")
+    if items and not any(item.annotation.suffix == ".txt" for item in items):
+        source.fault(path, "", "no picture has a label file: they belong in labels/ where the pictures are in images/")
+    return items, names
+
+
+def _place(source: Source, path: Path, base: object, part: str, value: str) -> Path | None:
+    before = len(source.faults)
+    root = source.locate(base, [source.root], path, "path") if base not in (None, "", ".", "./") else source.root
+    if root is None:
+        if len(source.faults) == before:
+            source.fault(path, "path", f"'{base}' is no folder here: write 'path: .'")
+        return None
+    inside = ROBOFLOW.fullmatch(value)
+    if inside and (root / inside[1]).is_dir():
+        source.remarks[f"{value} in {path.name} read as {inside[1]}, as Roboflow means it"] += 1
+        value = inside[1]
+    place = source.locate(value, [root], path, part)
+    if place is None and len(source.faults) == before:
+        source.fault(path, part, f"'{value}' is missing")
+    return place
+
+
+def _pictures(source: Source, place: Path, part: str, names: list[str]) -> list[Item]:
+    if place.is_dir():
+        pictures = source.files(SUFFIXES, place)
+    else:
+        pictures = []
+        for number, row in enumerate((source.text(place) or "").split("\n"), 1):
+            entry, value, before = f"line {number}", row.strip(), len(source.faults)
+            picture = source.locate(value, [source.root, place.parent], place, entry) if value else None
+            if picture:
+                pictures.append(picture)
+            elif value and len(source.faults) == before:
+                source.fault(place, entry, f"picture '{value}' is missing")
+    if not pictures:
+        source.fault(place, "", f"holds no picture of {part}")
+    return [_item(source, picture, place, part, names) for picture in pictures]
+
+
+def _item(source: Source, picture: Path, place: Path, part: str, names: list[str]) -> Item:
+    """Read the labels of a picture: its path with the last images/ swapped for labels/, as Ultralytics does."""
+    steps = picture.relative_to(source.root).parts
+    last = max((i for i, step in enumerate(steps[:-1]) if step == "images"), default=-1)
+    rest = steps[last + 1 :]
+    swapped = (*steps[:last], "labels", *rest) if last >= 0 else steps
+    labels = source.root.joinpath(*swapped).with_suffix(".txt")
+    name = "/".join(rest[1:] if len(rest) > 1 and rest[0] == place.name else rest)
+    if labels.is_symlink() or labels.exists():
+        return Item(labels, picture, name, part, shapes=_shapes(source, labels, picture, names))
+    source.remarks["picture without label file: taken as sound"] += 1
+    return Item(picture, picture, name, part)
+
+
+def _shapes(source: Source, path: Path, picture: Path, names: list[str]) -> tuple[Shape, ...]:
+    text = source.text(path)
+    try:
+        h, w = image_size(picture)
+    except ImageError:
+        return ()  # told when the picture itself is read
+    shapes = []
+    for number, row in enumerate((text or "").splitlines(), 1):
+        cells = row.split()
+        if not cells:
+            continue
+        shape = _shape(cells, f"line {number}", names, h, w)
+        if isinstance(shape, str):
+            source.fault(path, f"line {number}", shape)
+        else:
+            shapes.append(shape)
+    return tuple(shapes)
+
+
+def _shape(cells: list[str], entry: str, names: list[str], h: int, w: int) -> Shape | str:
+    if not all(len(cell) < 40 and NUMBER.fullmatch(cell) for cell in cells):
+        return "holds something that is no number"
+    if not cells[0].isdecimal() or int(cells[0]) >= len(names):
+        return f"class {cells[0]} is none of 0 to {len(names) - 1}"
+    if len(cells) == 5:
+        return "is a box: polygons are needed"
+    if len(cells) < 7 or len(cells) % 2 == 0:
+        return "needs a class and three or more points"
+    shares = np.array([float(cell) for cell in cells[1:]]).reshape(-1, 2)
+    if np.abs(shares).max() > 2:
+        return "coordinates are no shares of width and height"
+    return polygon(names[int(cells[0])], entry, [shares * (w, h)])
+
+
+def _names(content: dict[str, object]) -> list[str]:
+    names = content.get("names")
+    if isinstance(names, dict):
+        if sorted(names, key=lambda k: (len(k), k)) != [str(i) for i in range(len(names))]:
+            raise DataError("names: numbers must run from 0 without a gap")
+        names = [names[str(i)] for i in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise DataError("names: a list or a table of numbers and names is needed")
+    good = [label_name(name) for name in names]
+    if None in good:
+        raise DataError("names: a name is empty or not one printable line")
+    if str(content.get("nc") or len(good)) != str(len(good)):
+        raise DataError(f"nc is {content['nc']}, names has {len(good)}")
+    return [name for name in good if name]
+
+
+def parse(text: str) -> dict[str, object]:
+    """Read the YAML that data.yaml needs: `KEYS` as texts, lists, tables of texts; other keys are passed over.
+
+    Raises DataError, naming the line, for all that it does not understand (anchors, tags, nesting, block texts).
+    """
+    content: dict[str, object] = {}
+    rows = [(number, _uncomment(row)) for number, row in enumerate(text.splitlines(), 1)]
+    rows = [(number, row) for number, row in rows if row.strip() and row.strip() != "---"]
+    while rows:
+        number, row = rows.pop(0)
+        found = re.fullmatch(r"([A-Za-z_][\w.-]*)\s*:(?:\s+(.*)|)", row.rstrip())
+        if not found:
+            raise DataError(f"line {number} is not understood: {printable(row.strip())[:60]!r}")
+        key, value = found[1], (found[2] or "").strip()
+        block = []
+        while rows and (rows[0][1][0] in " \t" or rows[0][1].startswith("-") or _open(value)):
+            block.append(rows.pop(0))
+            value += " " + block.pop()[1].strip() if _open(value) else ""
+        if key not in KEYS:
+            continue
+        if key in content:
+            raise DataError(f"line {number}: {key} is there twice")
+        content[key] = _value(value, number) if value else _block(block)
+        if value and block:
+            raise DataError(f"line {block[0][0]} is not understood")
+    return content
+
+
+def _open(value: str) -> bool:
+    return value[:1] in ("[", "{") and value[-1:] not in ("]", "}")
+
+
+def _uncomment(row: str) -> str:
+    return re.sub(r"""^((?:"[^"]*"|'[^']*'|[^"'#]|(?<=\w)['#])*?)(?:^|\s)\#.*$""", r"\1", row)
+
+
+def _block(rows: list[tuple[int, str]]) -> object:
+    """Read indented rows: all `- item`, or all `key: item`."""
+    items, table = [], {}
+    for number, row in rows:
+        entry = row.strip()
+        if entry.startswith("- "):
+            items.append(_scalar(entry[2:].strip(), number))
+        else:
+            key, colon, value = entry.partition(":")
+            if not colon or key in table or (value and value[0] != " "):
+                raise DataError(f"line {number} is not understood: {printable(entry)[:60]!r}")
+            table[_scalar(key.strip(), number)] = _scalar(value.strip(), number)
+    if items and table:
+        raise DataError(f"line {rows[0][0]}: a list and a table are mixed")
+    return items or table or None
+
+
+def _value(value: str, number: int) -> object:
+    if value[0] not in "[{":
+        return _scalar(value, number)
+    if value[-1] != {"[": "]", "{": "}"}[value[0]]:
+        raise DataError(f"line {number}: {value[0]} is not closed")
+    cells = [c.strip() for c in re.findall(r"""(?:"[^"]*"|'[^']*'|[^,"'])+""", value[1:-1])]
+    cells = [cell for cell in cells if cell]
+    if value[0] == "[":
+        return [_scalar(cell, number) for cell in cells]
+    pairs = [cell.partition(":") for cell in cells]
+    return {_scalar(key.strip(), number): _scalar(item.strip(), number) for key, _, item in pairs}
+
+
+def _scalar(text: str, number: int) -> str:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and text[0] not in text[1:-1] and "\\" not in text:
+        return text[1:-1]
+    if not text or text[0] in "&*!|>%@`\"'[]{}?" or ": " in text or text.startswith("- "):
+        raise DataError(f"line {number} is not understood: {printable(text)[:60]!r}")
+    return text
