@@ -1,0 +1,187 @@
+"""Inspect a stream of pictures and write what was found, one picture at a time.
+
+    OUT/masks/<name>.png       one class: 0 and 255, to be looked at; several: class ids
+    OUT/overlays/<name>.png    the picture with what was found
+    OUT/results.jsonl          one line a picture: its report, or `file` and `error`
+    OUT/defects.csv            one row a defect
+
+The two tables carry `.part` in their names until the run is complete. Memory does not grow with the number of pictures.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from anet.errors import ImageError, ModelError, OptionError, OutputError
+from anet.files import check_writable, csv_text, printable, sync_folder
+from anet.image import list_images, overlay, write_png
+from anet.runtime.inspector import Inspector, Report
+
+LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
+COLUMNS = (
+    "file", "defect", "class_id", "class_name", "score", "mean_score", "area_px", "x0", "y0", "x1", "y1",
+    "centroid_y", "centroid_x", "length_px", "width_px", "angle_deg", "touches_border", "model",
+)  # fmt: skip
+LONGEST = 255 - len(".png")  # bytes of a file's name
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run over many pictures ended."""
+
+    pictures: int
+    accepted: int
+    rejected: int
+    errors: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def inspect_paths(
+    inspector: Inspector,
+    paths: Iterable[Path | str],
+    out: Path | str,
+    overlays: bool = True,
+    progress: Callable[[int, Path], None] | None = None,
+) -> Summary:
+    """Inspect all pictures of `paths` (files, and folders with all below them) into the new folder `out`.
+
+    A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
+    its number and path. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
+    lies inside a folder to be inspected, ImageError when there is no picture at all. On Ctrl-C the lines written so far
+    stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
+    """
+    paths, out = [Path(path) for path in paths], Path(out)
+    _check_out(paths, out)
+    pictures = _not_ours(list_images(paths), out)
+    first = next(pictures, None)
+    if first is None:
+        raise ImageError(f"no picture found in {', '.join(printable(path) for path in paths)}")
+    started, counts = time.perf_counter(), {"accept": 0, "reject": 0, "error": 0}
+    with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
+        rows.write(csv_text([COLUMNS]))
+        try:
+            for number, path in enumerate(chain([first], pictures), 1):
+                counts[_inspect_one(inspector, path, out, overlays, lines, rows)] += 1
+                if progress:
+                    progress(number, path)
+        except KeyboardInterrupt:
+            done = f"stopped: {sum(counts.values())} pictures are complete in {printable(lines.part)}"
+            raise KeyboardInterrupt(done) from None
+        rows.finish()
+        lines.finish()
+    seconds = time.perf_counter() - started
+    return Summary(sum(counts.values()), counts["accept"], counts["reject"], counts["error"], seconds)
+
+
+def _inspect_one(inspector: Inspector, path: Path, out: Path, overlays: bool, lines: "_Lines", rows: "_Lines") -> str:
+    """Inspect one picture and write all of its results, its line in results.jsonl last; give the outcome."""
+    try:
+        image, report = inspector.look(path)
+    except (ImageError, ModelError) as error:
+        lines.write(_line({"file": str(path), "error": str(error)}))
+        return "error"
+    name = _free_name(path, out / MASKS)
+    drawn = {"mask": f"{MASKS}/{name}"} | ({"overlay": f"{OVERLAYS}/{name}"} if overlays else {})
+    write_png(out / MASKS / name, report.mask * 255 if inspector.card.channels == 1 else report.mask)
+    if overlays:
+        write_png(out / OVERLAYS / name, overlay(image, report.mask))
+    rows.write(csv_text(_rows(report)))
+    content = report.to_dict()
+    del content["name"]
+    lines.write(_line({"file": str(path), **content, **drawn}))
+    return report.verdict
+
+
+def _rows(report: Report) -> Iterator[list[Any]]:
+    for number, defect in enumerate(report.defects, 1):
+        facts = defect.to_dict()
+        facts |= dict(zip(("x0", "y0", "x1", "y1"), facts["box"], strict=True))
+        facts |= dict(zip(("centroid_y", "centroid_x"), facts["centroid"], strict=True))
+        facts |= {"file": report.name, "defect": number, "model": report.model}
+        yield [facts[column] for column in COLUMNS]
+
+
+def _line(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=True, allow_nan=False) + "\n"  # ASCII: any file name comes back the same
+
+
+class _Lines:
+    """A text file that grows by whole lines under `<path>.part` and gets its name when finished."""
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(path.name + ".part")
+        self.size = 0
+
+    def __enter__(self) -> "_Lines":
+        try:
+            self.handle = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(f"cannot write {printable(self.part)}: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+
+    def write(self, text: str) -> None:
+        """Append `text` whole, or nothing of it. Raises OutputError when the disk is full."""
+        content = text.encode("utf-8", "surrogateescape")
+        try:
+            written, reason = os.write(self.handle, content), "the disk is full"
+        except OSError as error:
+            written, reason = 0, error.strerror
+        if written < len(content):
+            os.ftruncate(self.handle, self.size)  # half a line would be read as a result
+            raise OutputError(f"cannot write {printable(self.part)}: {reason}; {self.size} bytes of it are complete")
+        self.size += written
+
+    def finish(self) -> None:
+        """Flush to disk and give the file its name. Raises OutputError."""
+        try:
+            os.fsync(self.handle)
+            os.rename(self.part, self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise OutputError(f"cannot write {printable(self.path)}: {error.strerror}") from error
+
+
+def _check_out(paths: list[Path], out: Path) -> None:
+    """Refuse a folder that holds results or lies among the pictures. Raises OutputError, OptionError."""
+    ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
+    taken = [name for name in ours if os.path.lexists(out / name)]
+    if taken:
+        raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give a new folder")
+    target = out.resolve()
+    for path in paths:
+        if path.is_dir() and target.is_relative_to(path.resolve()):
+            raise OptionError(f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside")
+    check_writable(out)
+
+
+def _not_ours(pictures: Iterable[Path], out: Path) -> Iterator[Path]:
+    """Leave out what this run itself writes, met through a link."""
+    ours = [(out / name).resolve() for name in (MASKS, OVERLAYS)]
+    return (path for path in pictures if path.parent.resolve() not in ours)
+
+
+def _free_name(path: Path, folder: Path) -> str:
+    """Give a file name that is still free in `folder`: the picture's own, else with a digest of its whole path.
+
+    The folder is the memory of what is taken: it costs none, and counts upper and lower case as the disk does.
+    """
+    stem = printable(path.stem)
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    numbers = iter(range(2, 1_000_000))
+    name = stem
+    while len(name.encode()) > LONGEST or os.path.lexists(folder / f"{name}.png"):
+        room = stem.encode()[: LONGEST - 20].decode("utf-8", "ignore")
+        name = f"{room}-{digest}" if name == stem else f"{room}-{digest}-{next(numbers)}"
+    return f"{name}.png"

@@ -1,0 +1,182 @@
+"""Regions of known size come back with that size."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from anet.frame import IGNORE
+from anet.runtime.measure import Defect, find_defects
+
+MASKS = hnp.arrays(
+    np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.sampled_from([0, 0, 0, 1, 2])
+)
+
+
+def probs_for(mask: np.ndarray, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).random((*mask.shape, channels), np.float32)
+
+
+def measure(mask: np.ndarray, **options) -> tuple[Defect, ...]:
+    return find_defects(mask.astype(np.uint8), probs_for(mask), **options)
+
+
+def grid(size: int = 201) -> tuple[np.ndarray, np.ndarray]:
+    ys, xs = np.mgrid[:size, :size]
+    return ys - size // 2, xs - size // 2
+
+
+def test_one_pixel_is_one_by_one():
+    mask = np.zeros((9, 9))
+    mask[4, 6] = 1
+    (one,) = measure(mask)
+    assert (one.area_px, one.box, one.centroid) == (1, (6, 4, 7, 5), (4.0, 6.0))
+    assert (one.length_px, one.width_px, one.angle_deg, one.touches_border) == (1.0, 1.0, 0.0, False)
+
+
+@pytest.mark.parametrize(("h", "w", "angle"), [(3, 17, 0.0), (17, 3, 90.0), (1, 40, 0.0), (40, 1, 90.0), (5, 5, 0.0)])
+def test_an_upright_rectangle_is_measured_exactly(h, w, angle):
+    mask = np.zeros((60, 70))
+    mask[7 : 7 + h, 11 : 11 + w] = 1
+    (one,) = measure(mask)
+    assert (one.length_px, one.width_px, one.angle_deg) == (max(h, w), min(h, w), angle)
+    assert one.area_px == h * w and one.box == (11, 7, 11 + w, 7 + h)
+    assert one.centroid == (7 + (h - 1) / 2, 11 + (w - 1) / 2)
+
+
+def test_a_rectangle_with_a_hole_has_the_same_sides_and_less_area():
+    mask = np.zeros((60, 70))
+    mask[10:30, 20:60] = 1
+    mask[15:20, 30:50] = 0
+    (one,) = measure(mask)
+    assert (one.length_px, one.width_px, one.area_px) == (40, 20, 700)
+
+
+@pytest.mark.parametrize("radius", [2.5, 5.5, 10.5, 30.5, 80.5])
+def test_a_disc_is_as_long_and_wide_as_its_diameter(radius):
+    ys, xs = grid()
+    (one,) = measure(ys**2 + xs**2 < radius**2)
+    near = max(0.5, 0.01 * 2 * radius)
+    assert one.length_px == pytest.approx(2 * radius, abs=near) and one.width_px == pytest.approx(2 * radius, abs=near)
+    assert one.area_px == pytest.approx(np.pi * radius**2, rel=0.2 / radius)
+
+
+@pytest.mark.parametrize("angle", range(0, 180, 15))
+def test_a_rotated_rectangle_is_measured_to_a_pixel_and_two_degrees(angle):
+    ys, xs = grid()
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    (one,) = measure((abs(xs * c + ys * s) < 60.25) & (abs(ys * c - xs * s) < 10.25))
+    assert one.length_px == pytest.approx(120.5, abs=1) and one.width_px == pytest.approx(20.5, abs=1)
+    off = abs(one.angle_deg - angle) % 180
+    assert min(off, 180 - off) < 2 and 0 <= one.angle_deg < 180
+    assert one.area_px == pytest.approx(120.5 * 20.5, rel=0.05)
+
+
+def test_the_angle_runs_from_x_towards_y_and_a_diagonal_line_is_thin():
+    (one,) = measure(np.eye(30))
+    assert one.angle_deg == pytest.approx(45, abs=0.01)
+    assert one.length_px == pytest.approx(30 * 2**0.5, abs=0.8) and one.width_px == pytest.approx(0.5**0.5, abs=0.01)
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region_and_classes_stay_apart():
+    assert len(measure(np.array([[1, 0], [0, 1]]))) == 1
+    assert [one.class_id for one in measure(np.array([[1, 0], [0, 2]]))] == [1, 2]
+    assert [one.area_px for one in measure(np.array([[1, 2, 1]]))] == [1, 1, 1]
+
+
+def test_scores_are_highest_and_mean_probability_of_the_own_class():
+    mask = np.array([[1, 1, 0, 2]], np.uint8)
+    probs = np.zeros((1, 4, 3), np.float32)
+    probs[0, :2, 1], probs[0, 3, 2], probs[0, 2] = (0.6, 0.9), 0.7, 1.0
+    first, second = find_defects(mask, probs, 0, ("background", "pit", "scratch"))
+    assert (first.class_name, second.class_name) == ("pit", "scratch")
+    assert first.score == pytest.approx(0.9) and first.mean_score == pytest.approx(0.75)
+    assert second.score == second.mean_score == pytest.approx(0.7)
+    (single,) = find_defects(mask == 2, probs[..., 2:], 0)
+    assert single.score == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("y", "x", "touches"), [(0, 3, True), (3, 0, True), (7, 3, True), (3, 9, True), (3, 3, False)])
+def test_a_region_at_any_border_says_so(y, x, touches):
+    mask = np.zeros((8, 10))
+    mask[y, x] = 1
+    assert measure(mask)[0].touches_border is touches
+
+
+def test_small_regions_are_left_out_from_exactly_the_stated_area():
+    mask = np.zeros((20, 20))
+    mask[2:4, 2:4] = mask[10:13, 10] = 1
+    assert [one.area_px for one in measure(mask, min_area_px=3)] == [4, 3]
+    assert [one.area_px for one in measure(mask, min_area_px=4)] == [4]
+    assert measure(mask, min_area_px=5) == ()
+
+
+def test_nothing_is_found_on_a_clean_or_ignored_picture():
+    assert measure(np.zeros((5, 5))) == () and measure(np.full((5, 5), IGNORE)) == ()
+
+
+def test_a_hundred_thousand_specks_are_all_found():
+    mask = np.zeros((640, 640), np.uint8)
+    mask[::2, ::2] = 1
+    mask[0, 1] = 1  # joins the first two
+    found = measure(mask)
+    assert len(found) == 320 * 320 - 1
+    assert found[0].area_px == 3 and {one.area_px for one in found[1:]} == {1}
+
+
+def test_long_diagonals_cost_their_pixels_and_not_their_boxes():
+    mask = np.zeros((3000, 3000), np.uint8)
+    for offset in range(-2900, 2900, 10):
+        mask |= np.eye(3000, k=offset, dtype=np.uint8)
+    found = measure(mask)
+    assert len(found) == 580 and all(one.width_px < 1 for one in found)
+
+
+def test_the_record_is_plain_json():
+    mask = np.zeros((9, 9))
+    mask[2, 3:5] = mask[3, 4] = 1
+    record = json.loads(json.dumps(measure(mask)[0].to_dict(), allow_nan=False))
+    assert record["box"] == [3, 2, 5, 4] and record["touches_border"] is False and record["area_px"] == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS)
+def test_areas_add_up_to_the_masks_pixels_and_order_is_by_area(mask):
+    found = measure(mask)
+    for class_id in (1, 2):
+        assert sum(one.area_px for one in found if one.class_id == class_id) == np.count_nonzero(mask == class_id)
+    assert [one.area_px for one in found] == sorted((one.area_px for one in found), reverse=True)
+    count = sum(cv2.connectedComponents((mask == class_id).view(np.uint8))[0] - 1 for class_id in (1, 2))
+    assert len(found) == count
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, st.integers(1, 9), st.integers(1, 9))
+def test_moving_a_picture_moves_its_defects_and_changes_nothing_else(mask, dy, dx):
+    probs = probs_for(mask)
+    moved = np.pad(mask, ((dy, 1), (dx, 1)))
+    there = find_defects(moved, np.pad(probs, ((dy, 1), (dx, 1), (0, 0))))
+    here = find_defects(mask, probs)
+    assert len(here) == len(there)
+    for one, two in zip(here, there, strict=True):
+        x0, y0, x1, y1 = one.box
+        assert two.box == (x0 + dx, y0 + dy, x1 + dx, y1 + dy)
+        assert two.centroid == pytest.approx((one.centroid[0] + dy, one.centroid[1] + dx))
+        same = ("class_id", "score", "mean_score", "area_px")
+        assert [getattr(one, name) for name in same] == [getattr(two, name) for name in same]
+        assert two.length_px * two.width_px == pytest.approx(one.length_px * one.width_px, rel=1e-3)
+        assert two.touches_border is False
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS)
+def test_the_rectangle_covers_the_area_and_fits_the_box(mask):
+    for one in measure(mask):
+        x0, y0, x1, y1 = one.box
+        assert one.length_px >= one.width_px > 0
+        assert one.length_px <= np.hypot(x1 - x0, y1 - y0) + 0.01
+        assert one.area_px <= (x1 - x0) * (y1 - y0)
