@@ -153,8 +153,8 @@ def conv_flops(kh: int, kw: int, ci: int, co: int, fh: int, fw: int, groups: int
     The paper uses it nowhere, though IV-A.3 says so: III-C's sentence and all tables are multiply-accumulates. For 3x3,
     32 to 32 channels at 112x112 it gives 218.4 M where the sentence says 115.61 M = 9,216 x 112 x 112. It also leaves
     out the additions across input channels, so it is neither 2 x MACs nor exact. The sentence's 309.76 M for 5x5 are
-    25,600 x 110 x 110: multiply-accumulates of a 5x5 convolution with padding 1, which does not keep 112x112 (that costs 321.1 M).
-    Its figures for the Light and Wide block (0.75k, 9.93 M; 1.25k, 16.26 M) contain BatchNorm and PReLU; see `count`.
+    25,600 x 110 x 110: multiply-accumulates of a 5x5 convolution with padding 1, which does not keep 112x112
+    (one that does costs 321.1 M). Its figures for the Light and Wide block (0.75k, 9.93 M; 1.25k, 16.26 M) contain BatchNorm and PReLU; see `count`.
     """
     return (2 * kh * kw - 1) * ci * fh * fw * co // groups
 
@@ -178,7 +178,7 @@ def dw_conv_flops(kh: int, kw: int, ci: int, co: int, fh: int, fw: int) -> int:
 
 def print_complexity(name: str, cost: Complexity, as_paper: bool = False, layers: bool = False) -> None:
     """Print a network's cost, each count named; `as_paper` adds the paper's columns, `layers` one row a layer."""
-    console, title = Console(), f"{name}, 3x{cost.h}x{cost.w}"
+    title = f"{name}, 3x{cost.h}x{cost.w}"
     if layers:
         table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for heading in ("layer", "type", "output"):
@@ -189,7 +189,7 @@ def print_complexity(name: str, cost: Complexity, as_paper: bool = False, layers
             shape = "not executed" if layer.shape is None else "x".join(map(str, layer.shape))
             numbers = (layer.params, layer.macs, *([layer.as_paper] if as_paper else []))
             table.add_row(layer.name, layer.type, shape, *(f"{number:,}" for number in numbers))
-        console.print(table)
+        Console(width=max(Console().width, 100)).print(table)  # a narrow pipe must not fold names in two
     table = Table("count", title=title)
     table.add_column("value", justify="right")
     table.add_row("parameters", f"{cost.params:,}")
@@ -198,4 +198,4 @@ def print_complexity(name: str, cost: Complexity, as_paper: bool = False, layers
     if as_paper:
         table.add_row('the paper\'s "Parameters" (trainable)', f"{cost.params_as_paper / 1e6:.4f} M")
         table.add_row('the paper\'s "FLOPs" (ptflops 0.7.0)', f"{cost.as_paper / 1e9:.4f} G")
-    console.print(table)
+    Console().print(table)
