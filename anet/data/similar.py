@@ -71,16 +71,12 @@ def near_duplicates(samples: Sequence[Sample]) -> list[Pair]:
 def groups(samples: Sequence[Sample], pairs: Sequence[Pair] | None = None) -> dict[str, str]:
     """Give each sample's name its group, "g000"..., in order of names; `pairs` saves a second search.
 
-    A group is a connected component of `near_duplicates`, joined with groups already known (`Sample.group`).
+    A group is a connected component of `near_duplicates`. Raises ImageError.
     """
     pairs = near_duplicates(samples) if pairs is None else pairs
     samples = sorted(samples, key=lambda sample: sample.name)
     place = {sample.name: index for index, sample in enumerate(samples)}
     parent = list(range(len(samples)))
-    known: dict[str, int] = {}
-    for index, sample in enumerate(samples):
-        if sample.group is not None:
-            _join(parent, known.setdefault(sample.group, index), index)
     for pair in pairs:
         if pair.a in place and pair.b in place:
             _join(parent, place[pair.a], place[pair.b])
