@@ -40,7 +40,13 @@ class Card:
 
     def __post_init__(self) -> None:
         names = self.class_names
-        if not 2 <= len(names) <= 255 or not all(isinstance(name, str) for name in names):
+        if not all(isinstance(one, dict) for one in (self.provenance, self.parity, self.files)):
+            raise ModelError("provenance, parity and files must each be a table")
+        if (
+            not isinstance(names, tuple)
+            or not 2 <= len(names) <= 255
+            or not all(isinstance(name, str) for name in names)
+        ):
             raise ModelError(f"class_names must be 2 to 255 texts, background first: {names!r:.80} found")
         if self.channels != (1 if len(names) == 2 else len(names)):
             raise ModelError(f"{len(names)} classes do not go with {self.channels} channels")

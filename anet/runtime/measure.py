@@ -55,13 +55,13 @@ def _of_class(where: np.ndarray, score: np.ndarray, min_area_px: int, class_id: 
     """Measure the regions of one class; all but rectangles for all regions at once, since specks come in 100,000s."""
     x, y, w, h = cv2.boundingRect(where.view(np.uint8))
     inside, score = where[y : y + h, x : x + w], score[y : y + h, x : x + w]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(
+        inside.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
+    )
     owner, values = labels[inside], score[inside]
     highest = np.zeros(count, np.float32)
     np.maximum.at(highest, owner, values)
-    rows, columns = np.nonzero(inside)
-    areas = np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    means, cy, cx = (np.bincount(owner, weights, count) / areas for weights in (values, rows, columns))
+    means = np.bincount(owner, values, count) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
     kept = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= min_area_px)
     kept = kept[kept > 0]
     rectangles = _rectangles(labels, stats, kept)
@@ -72,7 +72,7 @@ def _of_class(where: np.ndarray, score: np.ndarray, min_area_px: int, class_id: 
         x1, y1 = x0 + across, y0 + down
         yield Defect(
             class_id, name, float(highest[i]), float(means[i]), area, (x0, y0, x1, y1),
-            (float(cy[i]) + y, float(cx[i]) + x), length, breadth, angle,
+            (float(centres[i, 1]) + y, float(centres[i, 0]) + x), length, breadth, angle,
             x0 == 0 or y0 == 0 or x1 == width or y1 == height,
         )  # fmt: skip
 
