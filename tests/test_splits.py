@@ -192,7 +192,7 @@ def test_a_picture_that_is_not_of_the_published_set_is_named():
 
 def test_splits_never_change_from_version_to_version():
     names = [s.name for protocol in ("paper", "grouped") for s in split(published("mt", free=True), protocol, 3).val]
-    assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == "b4c32058fb6cb477"
+    assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == "30432aceb0c0db66"
 
 
 grouping = st.lists(st.integers(0, 40), min_size=8, max_size=120)
@@ -307,3 +307,13 @@ def test_real_sets_split_as_their_lists_do(real_data, folder, task):
     assert sorted(s.name for s in data.samples) == sorted(s.name for s in listed.samples)
     for protocol in ("paper", "grouped"):
         assert [s.name for s in split(data, protocol, 2).val] == [s.name for s in split(listed, protocol, 2).val]
+
+
+def test_each_kind_of_tile_with_enough_groups_is_in_training_and_validation_with_sound_tiles_or_without():
+    for free in (False, True):
+        for seed in range(5):
+            found = split(published("mt", free=free), "grouped", seed)
+            kinds = [
+                {sample.name.split("/")[0] for sample in found.part(part) if sample.mask} for part in ("train", "val")
+            ]
+            assert len(kinds[0]) == 5 and len(kinds[1]) >= 4

@@ -40,8 +40,10 @@ def load(path: Path | str, task: str | None = None, free: bool = False) -> Datas
 def find(path: Path) -> tuple[str, Path]:
     """Give the layout's name and the root of the data set in, above or below `path`. Raises DataError."""
     path = Path(os.path.abspath(path))  # not resolved: a link to a data set keeps the name that the user gave it
-    if not path.is_dir():
-        raise DataError(f"{printable(path)} is {'a file' if path.exists() else 'not there'}: a data set is a folder")
+    if not os.path.isdir(path):
+        raise DataError(
+            f"{printable(path)} is {'a file' if os.path.exists(path) else 'not there'}: a data set is a folder"
+        )
     if layout := _layout(path):
         return layout, path
     below = [(layout, part) for part in listing.subfolders(path, path) if (layout := _layout_near(part))]

@@ -70,7 +70,10 @@ def _check_list(labels: Path, home: Path) -> None:
     written = next((path for path in listing.entries(labels, home) if path.name.lower() == "labels.txt"), None)
     if written is None or not written.is_file():
         return
-    promised = re.findall(r"\S+_label\.png", written.read_text("utf-8", "replace"), re.IGNORECASE)
+    try:
+        promised = re.findall(r"\S+_label\.png", written.read_text("utf-8", "replace"), re.IGNORECASE)
+    except OSError as error:
+        raise DataError(f"cannot read {printable(written)}: {error.strerror}") from error
     there = {path.name.lower() for path in listing.pictures(labels, home)}
     lost = [name for name in promised if name.lower() not in there]
     if lost:

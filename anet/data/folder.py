@@ -5,11 +5,12 @@
 - `classes.txt` names the ids, one a line, background first. With three names or more the masks are ids in any case.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
 
-from anet.data import listing
+from anet.data import known, listing
 from anet.data.dataset import Dataset, Sample
 from anet.errors import DataError
 from anet.files import printable
@@ -21,7 +22,6 @@ SIDES = ("images", "masks")
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SOUND = "good"
 IDS = 32  # more ids than this in masks without classes.txt are grey levels, not classes
-RESERVED = ("sd900", "neu_seg", "mt", "dagm", "mcsd", "ksdd")  # names that promise the protocol of a published set
 
 
 def matches(root: Path) -> bool:
@@ -34,7 +34,7 @@ def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
 
     Reads every mask's values once, unless `classes.txt` names three or more. Raises DataError, ImageError.
     """
-    name = f"{root.name} folder" if root.name in RESERVED else root.name
+    name = f"{root.name} folder" if root.name in known.PUBLISHED else root.name
     return read_sides(root, SIDES, name, task)
 
 
@@ -107,7 +107,7 @@ def classes(root: Path, masks: list[Path]) -> tuple[tuple[str, ...], int | None]
 def class_names(root: Path) -> tuple[str, ...]:
     """Give the names in `classes.txt`, () without the file. Raises DataError."""
     path = root / "classes.txt"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return ()
     if not path.resolve().is_relative_to(root.resolve()):
         raise DataError(f"{printable(path)} is a link out of {printable(root)}: copy the file into the data set")

@@ -12,6 +12,7 @@ from anet.data import listing
 from anet.data.dataset import Dataset
 from anet.errors import DataError
 
+PUBLISHED = ("sd900", "neu_seg", "mt", "dagm", "mcsd", "ksdd")  # names that promise a published set and its protocol
 SEEDS = 5  # split_seed0 to split_seed4 in the lists
 LISTED_TESTS = ("sd900", "mt")  # the sets whose lists hold ready tests
 

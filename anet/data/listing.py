@@ -33,7 +33,7 @@ def entries(folder: Path, root: Path) -> list[Path]:
 
 def subfolders(folder: Path, root: Path) -> list[Path]:
     """Give a folder's visible subfolders, sorted. Raises as `entries`."""
-    return [path for path in entries(folder, root) if path.is_dir()]
+    return [path for path in entries(folder, root) if os.path.isdir(path)]
 
 
 def subfolder(folder: Path, root: Path, *names: str) -> Path | None:
@@ -44,7 +44,7 @@ def subfolder(folder: Path, root: Path, *names: str) -> Path | None:
 
 def pictures(folder: Path, root: Path) -> list[Path]:
     """Give the picture files of one folder, sorted. Raises as `entries`."""
-    return [path for path in entries(folder, root) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return [path for path in entries(folder, root) if path.suffix.lower() in SUFFIXES and os.path.isfile(path)]
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:

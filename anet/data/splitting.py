@@ -18,7 +18,6 @@ from anet.data.dataset import Dataset, Sample, Split
 from anet.errors import DataError, OptionError
 
 PROTOCOLS = ("paper", "grouped", "given")
-PUBLISHED = ("sd900", "neu_seg", "mt", "dagm", "mcsd", "ksdd")
 VAL_SHARE = Fraction(15, 100)
 TEST_SHARE = {"mt": Fraction(51, 392), "mcsd": Fraction(222, 1108), "neu_seg": Fraction(840, 4470)}
 OTHER_TEST_SHARE = Fraction(1, 6)  # 250/50 of SD-saliency-900 and DAGM
@@ -32,7 +31,7 @@ def split(dataset: Dataset, protocol: str | None = None, seed: int = 0) -> Split
     Raises OptionError for an unknown protocol or seed, DataError when the pictures cannot be split that way.
     """
     if protocol is None:
-        protocol = "given" if dataset.given and dataset.name not in PUBLISHED else "grouped"
+        protocol = "given" if dataset.given and dataset.name not in known.PUBLISHED else "grouped"
     if protocol not in PROTOCOLS:
         near = difflib.get_close_matches(str(protocol), PROTOCOLS, 1, 0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -64,29 +63,35 @@ def grouped_samples(dataset: Dataset) -> tuple[list[Sample], str]:
 
 
 def take_groups(
-    samples: Samples, share: Fraction | float, rng: np.random.Generator
+    samples: Samples, share: Fraction | float, rng: np.random.Generator, leave: int = 1
 ) -> tuple[list[Sample], list[Sample]]:
-    """Take whole groups, about `share` of the samples, of each kind alike; give the taken and the rest, neither empty.
+    """Take whole groups, about `share` of each kind, but leave `leave` groups, one of them defective; give both.
 
     Groups come in random order and each is taken when that brings the number nearer to what is wanted; what one kind
-    falls short of, the next makes up. Raises DataError when all samples are of one group.
+    falls short of, the next makes up. A group counts by its defective pictures, a sound one by all of its pictures.
+    Raises DataError when all samples are of one group.
     """
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: sample.name):
         groups[sample.group or sample.name].append(sample)
+    size = {name: sum(sample.mask is not None for sample in shown) or len(shown) for name, shown in groups.items()}
+    bad = [name for name, shown in groups.items() if any(sample.mask for sample in shown)]
     taken: set[str] = set()
-    owed = 0.0
+    owed = Fraction(0)
     for kind in _kinds(groups):
-        wanted = float(share) * sum(len(groups[name]) for name in kind) + owed
+        wanted = Fraction(share) * sum(size[name] for name in kind) + owed
         count = 0
         for name in (kind[i] for i in rng.permutation(len(kind))):
-            size = len(groups[name])
-            if len(taken.intersection(kind)) + 1 < len(kind) and abs(count + size - wanted) < abs(count - wanted):
+            last = any(name in some and len(taken.intersection(some)) + 1 >= len(some) for some in (kind, bad))
+            full = last or len(taken) + leave >= len(groups)
+            if not full and abs(count + size[name] - wanted) < abs(count - wanted):
                 taken.add(name)
-                count += size
+                count += size[name]
         owed = wanted - count
-    if not taken.intersection(_defective(groups)):  # a part without a defect measures nothing
-        taken.add(_least(groups))
+    if not taken or (len(bad) > 1 and not taken.intersection(bad)):  # a part without a defect measures nothing
+        if len(taken) + leave >= len(groups):
+            taken.clear()
+        taken.add(_least(size, bad))
     inside = [sample for name in groups if name in taken for sample in groups[name]]
     return inside, [sample for name in groups if name not in taken for sample in groups[name]]
 
@@ -98,7 +103,9 @@ def _paper(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
         )
     test, rest = _draw(dataset.samples, _test_share(dataset), rng)
     val, train = _draw(rest, VAL_SHARE, rng)
-    source = f"paper: random with seed {seed}, {len(rest)}/{len(test)} as in the paper, 15 % of training held out"
+    source = (
+        f"paper: random with seed {seed}, {len(rest)}/{len(test)} in the paper's proportion, 15 % of training held out"
+    )
     group = known.groups(dataset)
     if group:
         source += _leak([group[sample.name] for sample in (*train, *val)], [group[sample.name] for sample in test])
@@ -113,7 +120,7 @@ def _grouped(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sam
         test, rest = _listed(dataset, samples, seed, rng)
         how += f", test number {seed} of {known.SEEDS}"
     else:
-        test, rest = take_groups(samples, _test_share(dataset), rng)
+        test, rest = take_groups(samples, _test_share(dataset), rng, leave=2)
         how += f", test drawn with seed {seed}"
     val, train = take_groups(rest, VAL_SHARE, rng)
     source = (
@@ -143,7 +150,7 @@ def _given(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
     _check_groups(len({s.group for s in parts["train"]}), len(parts["train"]), len(missing) + 1)
     for part in missing:
         share = VAL_SHARE if part == "val" else _test_share(dataset)
-        parts[part], parts["train"] = take_groups(parts["train"], share, rng)
+        parts[part], parts["train"] = take_groups(parts["train"], share, rng, leave=2 if part != missing[-1] else 1)
     source += f", {' and '.join(missing)} taken from train in whole groups ({how}, seed {seed})"
     source += _leak([s.group for p in ("train", "val") for s in parts[p]], [s.group for s in parts["test"]])
     return parts["train"], parts["val"], parts["test"], source
@@ -196,20 +203,14 @@ def _kinds(groups: dict[str, list[Sample]]) -> list[list[str]]:
     return [small, *large] if small else large
 
 
-def _defective(groups: dict[str, list[Sample]]) -> list[str]:
-    return [name for name, samples in groups.items() if any(sample.mask for sample in samples)]
-
-
-def _least(groups: dict[str, list[Sample]]) -> str:
-    """Give the smallest group that may be taken without leaving the rest empty, or without its only defects."""
-    bad = _defective(groups)
-    sound = [name for name in groups if name not in bad]
-    candidates = bad if len(bad) > 1 else sound if len(groups) > 1 else []
-    if not candidates:
+def _least(size: dict[str, int], bad: list[str]) -> str:
+    """Give the smallest group with a defect, or of the sound ones where only one group has any."""
+    candidates = bad if len(bad) > 1 else [name for name in size if name not in bad]
+    if not candidates or len(size) < 2:
         raise DataError(
-            "all pictures are of one group: they cannot be parted without a leak; protocol paper parts them at random"
+            "all pictures left are of one group: no leak-free part can be taken, only protocol paper would work"
         )
-    return min(candidates, key=lambda name: (len(groups[name]), name))
+    return min(candidates, key=lambda name: (size[name], name))
 
 
 def _check_groups(number: int, pictures: int, needed: int = 3) -> None:
