@@ -119,18 +119,17 @@ def paper_count(module: nn.Module, given: Tensor, result: Tensor) -> int:
     Transposed convolutions are taken on the OUTPUT grid, stride^2 too much; a linear layer adds its bias once, not once
     a token, and its product wraps at 32 bits (the paper's machine ran Windows: Swin-Unet at 512 shows it).
     """
-    kind = type(module)
-    if kind in CONVOLUTIONS or kind in TRANSPOSED:
+    if type(module) not in PAPER_COUNTS:
+        return 0
+    if isinstance(module, CONVOLUTIONS + TRANSPOSED):
         per_output = module.in_channels * math.prod(module.kernel_size) / module.groups
         return int(result.numel() * (per_output + (module.bias is not None)))
-    if kind is nn.Linear:
+    if isinstance(module, nn.Linear):
         product = (given.numel() * module.out_features + 2**31) % 2**32 - 2**31
         return product + (module.out_features if module.bias is not None else 0)
-    if kind in NORMS:
+    if isinstance(module, NORMS):
         return given.numel() * (2 if getattr(module, "affine", False) else 1)  # LayerNorm has no `affine`: once
-    if kind in POOLS:
-        return given.numel()
-    return result.numel() if kind in ACTIVATIONS or kind is nn.Upsample else 0
+    return given.numel() if isinstance(module, POOLS) else result.numel()  # else an activation or nn.Upsample
 
 
 def counted_modules(module: nn.Module) -> Iterator[nn.Module]:
@@ -153,8 +152,9 @@ def conv_flops(kh: int, kw: int, ci: int, co: int, fh: int, fw: int, groups: int
     The paper uses it nowhere, though IV-A.3 says so: III-C's sentence and all tables are multiply-accumulates. For 3x3,
     32 to 32 channels at 112x112 it gives 218.4 M where the sentence says 115.61 M = 9,216 x 112 x 112. It also leaves
     out the additions across input channels, so it is neither 2 x MACs nor exact. The sentence's 309.76 M for 5x5 are
-    25,600 x 110 x 110: multiply-accumulates of a 5x5 convolution with padding 1, which does not keep 112x112
-    (one that does costs 321.1 M). Its figures for the Light and Wide block (0.75k, 9.93 M; 1.25k, 16.26 M) contain BatchNorm and PReLU; see `count`.
+    25,600 x 110 x 110: multiply-accumulates of a 5x5 convolution with padding 1, which does not keep 112x112 (one
+    that does costs 321.1 M). Its figures for the Light and Wide block (0.75k, 9.93 M; 1.25k, 16.26 M) contain BatchNorm
+    and PReLU; see `count`.
     """
     return (2 * kh * kw - 1) * ci * fh * fw * co // groups
 
