@@ -7,16 +7,15 @@ are united. COCO, labelme and YOLO all measure so. Where objects overlap, the sm
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
 from anet.frame import IGNORE
 
 FAR_PX = 1e6  # a coordinate beyond this means nothing: no picture has such a side
 ROWS = 2_000_000  # crossings of outline and pixel rows held at a time
-SHIFT = 8  # OpenCV draws lines at 1/256 pixel
 Crop = tuple[int, int, np.ndarray]  # y0, x0 and the (h, w) bool pixels from there
 
 
@@ -38,19 +37,17 @@ def polygon(label: str, entry: str, parts: list[np.ndarray]) -> Shape:
     Otherwise hair cracks would vanish and their pictures count as sound.
     """
 
-    def raster(h: int, w: int) -> Crop:
-        return _union([fill(points, h, w) for points in parts])
-
     def thin(h: int, w: int) -> Crop:
-        return _union([stroke(np.concatenate([points, points[:1]]), 1, h, w) for points in parts])
+        return union([quad for points in parts for quad in _quads(np.concatenate([points, points[:1]]), 1)], h, w)
 
-    return Shape(label, entry, _box(np.concatenate(parts)), sum(_area(points) for points in parts), raster, thin)
+    area_px = sum(_area(points) for points in parts)
+    return Shape(label, entry, _box(np.concatenate(parts)), area_px, lambda h, w: union(parts, h, w), thin)
 
 
 def line(label: str, entry: str, points: np.ndarray, width_px: int) -> Shape:
     """Make a shape of an open line `(N, 2) float64` x, y of `width_px`."""
     length = float(np.hypot(*np.diff(points, axis=0).T).sum())
-    return Shape(label, entry, _box(points), length * width_px, lambda h, w: stroke(points, width_px, h, w))
+    return Shape(label, entry, _box(points), length * width_px, lambda h, w: union(_quads(points, width_px), h, w))
 
 
 def runs(label: str, entry: str, h: int, w: int, counts: np.ndarray) -> Shape:
@@ -65,8 +62,7 @@ def runs(label: str, entry: str, h: int, w: int, counts: np.ndarray) -> Shape:
 
 def fill(points: np.ndarray, h: int, w: int) -> Crop:
     """Fill one outline `(N, 2)` x, y by the rule of centres, even-odd, clipped to `h` x `w`."""
-    x0, y0 = np.clip(np.floor(points.min(axis=0)), 0, (w, h)).astype(int)
-    x1, y1 = np.clip(np.ceil(points.max(axis=0)), (x0, y0), (w, h)).astype(int)
+    x0, y0, x1, y1 = _inside(points, h, w)
     flips = np.zeros((y1 - y0, x1 - x0 + 1), np.uint8)  # the pixels of a row at which inside and outside change
     edges = np.concatenate([points, np.roll(points, -1, axis=0)], axis=1)  # xa, ya, xb, yb
     edges[edges[:, 1] > edges[:, 3]] = edges[edges[:, 1] > edges[:, 3]][:, [2, 3, 0, 1]]  # there and back must cancel
@@ -80,18 +76,17 @@ def fill(points: np.ndarray, h: int, w: int) -> Crop:
         crossing = xa + (rows + 0.5 - ya) * ((xb - xa) / (yb - ya))
         columns = np.clip(np.ceil(crossing - 0.5), x0, x1).astype(int)
         np.add.at(flips, (rows - y0, columns - x0), 1)  # wraps at 256, which keeps odd and even
-    return int(y0), int(x0), (np.bitwise_xor.accumulate(flips & 1, axis=1) == 1)[:, :-1]
+    return y0, x0, (np.bitwise_xor.accumulate(flips & 1, axis=1) == 1)[:, :-1]
 
 
-def stroke(points: np.ndarray, width_px: int, h: int, w: int) -> Crop:
-    """Draw a line through `points` `(N, 2)` x, y of `width_px`, clipped to `h` x `w`."""
-    x0, y0 = np.clip(np.floor(points.min(axis=0)) - width_px, 0, (w, h)).astype(int)
-    x1, y1 = np.clip(np.ceil(points.max(axis=0)) + width_px, (x0, y0), (w, h)).astype(int)
-    canvas = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    if canvas.size:
-        fixed = np.round((points - (x0, y0) - 0.5) * 2**SHIFT).astype(np.int32)  # OpenCV counts from pixel centres
-        cv2.polylines(canvas, [fixed.reshape(-1, 1, 2)], False, 1, width_px, cv2.LINE_8, SHIFT)
-    return int(y0), int(x0), canvas > 0
+def union(outlines: list[np.ndarray], h: int, w: int) -> Crop:
+    """Fill outlines `(N, 2)` x, y one by one into one crop, clipped to `h` x `w`."""
+    x0, y0, x1, y1 = _inside(np.concatenate(outlines), h, w)
+    pixels = np.zeros((y1 - y0, x1 - x0), bool)
+    for points in outlines:
+        y, x, crop = fill(points, h, w)
+        pixels[y - y0 : y - y0 + crop.shape[0], x - x0 : x - x0 + crop.shape[1]] |= crop
+    return y0, x0, pixels
 
 
 @dataclass(frozen=True)
@@ -146,10 +141,19 @@ def _area(points: np.ndarray) -> float:
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
-def _union(crops: list[Crop]) -> Crop:
-    y0, x0 = min(c[0] for c in crops), min(c[1] for c in crops)
-    y1, x1 = (max(c[axis] + c[2].shape[axis] for c in crops) for axis in (0, 1))
-    pixels = np.zeros((y1 - y0, x1 - x0), bool)
-    for y, x, crop in crops:
-        pixels[y - y0 : y - y0 + crop.shape[0], x - x0 : x - x0 + crop.shape[1]] |= crop
-    return y0, x0, pixels
+def _inside(points: np.ndarray, h: int, w: int) -> tuple[int, int, int, int]:
+    """Give the pixels x0, y0, x1, y1 that hold `points`, clipped to `h` x `w`; empty beyond it."""
+    x0, y0 = np.clip(np.floor(points.min(axis=0)), 0, (w, h)).astype(int).tolist()
+    x1, y1 = np.clip(np.ceil(points.max(axis=0)), (x0, y0), (w, h)).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def _quads(points: np.ndarray, width_px: int) -> list[np.ndarray]:
+    """Turn a line into one rectangle a piece, half the width longer at both ends so that corners close."""
+    quads = []
+    for a, b in pairwise(points):
+        length = float(np.hypot(*(b - a)))
+        along = (b - a) / length if length else np.array([1.0, 0.0])
+        along, across = along * width_px / 2, np.array([-along[1], along[0]]) * width_px / 2
+        quads.append(np.array([a - along - across, b + along - across, b + along + across, a - along + across]))
+    return quads

@@ -11,7 +11,7 @@ from anet.files import printable
 from anet.frame import IGNORE
 from anet.image import overlay
 
-GAP_PX, CAPTION_PX, LEGEND_PX = 8, 20, 28
+GAP_PX, SEAM_PX, CAPTION_PX, LEGEND_PX = 12, 2, 20, 28
 PAPER, INK, PALE = (250, 250, 250), (30, 30, 30), (226, 226, 226)
 FONT, TEXT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 SOUND_SHARE = 4  # at most every fourth picture of a sheet is sound, if there are enough others
@@ -26,7 +26,7 @@ def contact_sheet(tiles: list[Tile], class_names: tuple[str, ...], columns: int 
     """
     if columns < 1 or tile < 32:
         raise OptionError(f"a sheet needs 1 column and tiles of 32 px at least: {columns} and {tile} given")
-    cells = [_cell(*one, tile) for one in tiles] or [np.full((tile, 2 * tile, 3), PALE, np.uint8)]
+    cells = [_cell(*one, tile) for one in tiles] or [np.full((tile, 2 * tile + SEAM_PX, 3), PALE, np.uint8)]
     columns = min(columns, len(cells))
     ch, cw = cells[0].shape[:2]
     width = GAP_PX + columns * (cw + GAP_PX)
@@ -64,8 +64,8 @@ def dataset_sheet(dataset: Dataset, limit: int = 24, seed: int = 0, columns: int
 
 def _cell(title: str, image: np.ndarray, mask: np.ndarray, tile: int) -> np.ndarray:
     small, ids = _shrink(image, tile), _shrink_mask(mask, tile)
-    cell = np.full((tile + CAPTION_PX, 2 * tile, 3), PAPER, np.uint8)
-    for x, half in ((0, small), (tile, overlay(small, ids))):
+    cell = np.full((tile + CAPTION_PX, 2 * tile + SEAM_PX, 3), PAPER, np.uint8)
+    for x, half in ((0, small), (tile + SEAM_PX, overlay(small, ids))):
         cell[:tile, x : x + tile] = PALE
         h, w = half.shape[:2]
         top, left = (tile - h) // 2, x + (tile - w) // 2
