@@ -62,8 +62,7 @@ def _points(history: list[dict], key: str) -> list[tuple[float, float] | None]:
     points: list[tuple[float, float] | None] = []
     for place, row in enumerate(history, start=1):
         epoch, value = number(row.get("epoch", place)), number(row.get(key))
-        drawable = epoch is not None and value is not None and abs(value) < ABSURD
-        points.append((epoch, value) if drawable else None)
+        points.append(None if epoch is None or value is None or abs(value) > ABSURD else (epoch, value))
     return points
 
 

@@ -21,7 +21,7 @@ h3, h4 { font-size: 1rem; margin: 0; font-weight: 600; overflow-wrap: anywhere; 
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 14px 24px; margin: 0; }
 .facts, .curves figure, .wide, .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .facts { padding: 16px 18px; }
-dt { color: var(--soft); font-size: .82rem; }
+dt { color: var(--soft); font-size: .82rem; overflow-wrap: anywhere; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 16px; }
 .curves figure { margin: 0; padding: 14px 16px; min-width: 0; max-width: 640px; }
