@@ -161,9 +161,9 @@ def _decode(read: Any, path: Path, root: Path, faults: list[Finding]) -> np.ndar
     try:
         return read(path)
     except AnetError as error:
-        reason = str(error).removeprefix(f"{printable(path)}: ")
+        reason = str(error).replace(str(path), path.name).replace(printable(path), printable(path.name))
         kind = "unreadable picture" if read is read_image else "unreadable mask"
-        faults.append(finding("error", kind, root, [path], f"cannot be read: {reason}"))
+        faults.append(finding("error", kind, root, [path], f"is no use: {reason}"))
         return None
 
 

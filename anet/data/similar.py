@@ -49,6 +49,8 @@ def near_duplicates(samples: Sequence[Sample]) -> list[Pair]:
     Each copy is paired with one representative, and overlaps are searched between representatives: the connected
     components are the groups. Raises ImageError for a picture that cannot be read.
     """
+    if len(samples) < 2:
+        return []
     samples = sorted(samples, key=lambda sample: sample.name)
     pictures, hashes = _read([sample.image for sample in samples])
     found: list[tuple[int, int, float, str]] = []
@@ -122,7 +124,7 @@ def _copies(
 ) -> Iterator[tuple[int, int, float, str]]:
     """Find copies in the 8 symmetries among the pictures of `views`; joins `parent` on the way."""
     indices = sorted(views)
-    thumbnails = np.stack([_thumbnail(pictures[i]) for i in indices]) if indices else np.zeros((0, 1, 1), np.float32)
+    thumbnails = np.stack([_thumbnail(pictures[i]) for i in indices])
     versions = [symmetric(thumbnails, k).reshape(len(indices), -1) for k in range(8)]
     for start in range(0, len(indices), 512):
         scores = np.stack([versions[0][start : start + 512] @ version[start:].T for version in versions])
