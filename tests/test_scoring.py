@@ -205,9 +205,9 @@ def test_what_a_picture_means_at_the_line(pred, target, expected):
     assert outcome(confusion(np.array([pred], np.uint8), np.array([target], np.uint8), 3)) == expected
 
 
-def test_sixteen_classes_do_not_overflow_a_byte():
-    ids = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    assert (confusion(ids, ids, 16) == np.eye(16)).all()
+def test_many_classes_do_not_overflow_a_byte():
+    ids = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    assert (confusion(ids, ids, 25) == np.eye(25)).all()
 
 
 @pytest.mark.parametrize("what", ["prediction", "truth"])
