@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools import mask as oracle
+from rich.console import Console
 
 from anet.data import convert as module
 from anet.data import load
+from anet.data.coco import _shape as coco_shape
 from anet.data.coco import unpack
-from anet.data.convert import convert
-from anet.data.polygons import draw, fill, line, polygon
+from anet.data.convert import convert, print_converted
+from anet.data.labelme import _shape as labelme_shape
+from anet.data.polygons import Shape, draw, fill, line, polygon
 from anet.data.yolo import parse
 from anet.errors import AnetError, DataError, OutputError
 from anet.image import png_bytes, read_mask
@@ -283,6 +286,30 @@ def test_a_bad_coco_annotation_is_named(tmp_path, annotation, word):
     fails(tmp_path, coco(tmp_path, [{}, annotation]), "instances.json", "annotations[1]", word)
 
 
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["polygon", "circle"]),
+    lambda inner: (
+        st.lists(inner, max_size=8)
+        | st.dictionaries(st.sampled_from(["size", "counts", "label", "points", "shape_type"]), inner, max_size=5)
+    ),
+    max_leaves=25,
+)
+
+
+@given(ANY_JSON)
+def test_any_json_value_as_an_object_is_a_shape_or_a_sentence(value):
+    for made in (coco_shape(value, "a", "", H, W), labelme_shape(value, "")):
+        if isinstance(made, Shape):
+            draw((made,), {made.label: 1}, H, W)
+        else:
+            assert isinstance(made, str)
+
+
 def test_a_giant_picture_claimed_in_json_is_refused_before_memory_is_taken(tmp_path):
     content = coco_json(["a.png"], [{"segmentation": {"size": [10**6, 10**6], "counts": [10**12 - 5, 5]}}])
     content["images"][0] |= {"height": 10**6, "width": 10**6}
@@ -331,18 +358,29 @@ def outside(tmp_path):
     (tmp_path / "src/folder").symlink_to(tmp_path / "outside_folder")
 
 
-@pytest.fixture
-def watched(monkeypatch, tmp_path):
-    """Fail when anything outside the source is opened for reading."""
-    touched = []
+OPENED = []  # files called outside... that were opened to be read; an audit hook stays for good, so there is one
 
+
+@pytest.fixture(scope="module")
+def hook():
     def watch(event, arguments):
         if event == "open" and "outside" in str(arguments[0]) and not (arguments[1] or "r").startswith("w"):
-            touched.append(arguments[0])
+            OPENED.append(arguments[0])
 
     sys.addaudithook(watch)
-    yield touched
-    assert not touched
+
+
+@pytest.fixture
+def watched(hook):
+    """Fail when anything outside the source is opened for reading."""
+    OPENED.clear()
+    yield
+    assert not OPENED
+
+
+def test_the_watch_sees_a_file_that_is_read(tmp_path, hook):
+    put(tmp_path / "outside.png", b"x").read_bytes()
+    assert OPENED
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -640,6 +678,19 @@ def test_a_folder_that_is_no_data_set_says_what_was_looked_for(tmp_path, make):
     if make == "missing":
         src.rmdir()
     fails(tmp_path, src, {"nothing": "COCO", "two": "one at a time", "no class": "class", "missing": "folder"}[make])
+
+
+def test_the_printed_result_names_counts_notes_and_the_sheet(tmp_path):
+    made = convert(coco(tmp_path, categories=("[red]crack", "pore")), tmp_path / "out")
+    console = Console(file=io.StringIO())
+    print_converted(made, console)
+    text = console.file.getvalue()
+    assert (
+        "pictures: 1, sound: 0" in text
+        and "[red]crack: 1" in text
+        and "note: " in text
+        and text.endswith("sheet.png\n")
+    )
 
 
 def test_nothing_in_the_source_changes(tmp_path):

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from anet.data import coco, labelme, voc, yolo
 from anet.data.dataset import Dataset, Sample
@@ -66,6 +67,17 @@ def convert(src: Path | str, out: Path | str) -> Converted:
     _check(source, items, names)
     with _appearing(out) as folder:
         return replace(_write(source, reader.NAME, items, names, folder), out=out, sheet=out / "sheet.png")
+
+
+def print_converted(made: Converted, console: Console) -> None:
+    """Print what a conversion made, its notes, and last the sheet to look at."""
+    parts = ", ".join(f"{count} {part}" for part, count in made.pictures.items() if part)
+    total = sum(made.pictures.values())
+    lines = [f"{made.format}, pictures: {total}{f' ({parts})' if parts else ''}, sound: {made.sound}"]
+    lines += [f"  {printable(name)}: {count}" for name, count in made.with_class.items()]
+    lines += [f"note: {printable(note)}" for note in made.notes]
+    lines += [f"data: {printable(made.out)}", f"look at: {printable(made.sheet)}"]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def detect(source: Source) -> ModuleType:
