@@ -139,20 +139,23 @@ def test_an_older_bundle_is_replaced_by_the_new_one(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+@pytest.mark.parametrize("kind", ["file", "folder", "bundle with notes", "graph without card", "dangling link"])
 def test_what_is_no_bundle_is_never_replaced(tmp_path, kind):
     out = tmp_path / "precious"
     if kind == "file":
         out.write_text("keep")
-    elif kind == "folder":
+    elif kind != "dangling link":
         out.mkdir()
-        (out / "notes.txt").write_text("keep")
+        for name in {"bundle with notes": ("card.json", "notes"), "graph without card": ("model.xml",)}.get(
+            kind, ("a",)
+        ):
+            (out / name).write_text("keep")
     else:
         out.symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputError, match="not replaced"):
         export_bundle(Tiny(), facts(), out, frames(1))
     assert [one.name for one in tmp_path.iterdir()] == ["precious"]
-    assert kind != "folder" or (out / "notes.txt").read_text() == "keep"
+    assert all(path.read_text() == "keep" for path in out.glob("*"))
 
 
 def test_a_difference_to_torch_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -420,6 +420,13 @@ def test_results_of_an_earlier_run_are_never_mixed_with(tmp_path, inspector):
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("accepted", "rejected", "errors", "code"), [(3, 0, 0, 0), (2, 1, 0, 1), (1, 1, 1, 2), (2, 0, 1, 2)]
+)
+def test_the_exit_code_says_the_worst_that_happened(accepted, rejected, errors, code):
+    assert Summary(3, accepted, rejected, errors, 1.0).exit_code == code
+
+
 def test_no_picture_at_all_is_an_error_and_leaves_room_for_the_next_try(tmp_path, inspector):
     (tmp_path / "in").mkdir()
     with pytest.raises(ImageError, match="no picture"):

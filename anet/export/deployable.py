@@ -11,36 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
 from anet.files import printable, sha256, sync_folder
 from anet.frame import decide
+from anet.nets.deployable import Deployable
 from anet.runtime.card import BIN, CARD, XML, Card
 from anet.runtime.engine import Engine, ov
 
 TOLERANCE = 1e-4  # largest difference of a probability between torch and OpenVINO
 EQUAL_SHARE = 0.9999  # least share of pixels with the same class
-
-
-class Deployable(nn.Module):
-    """A network with its pre- and post-processing, so that both are exported with it.
-
-    `(N, size, size, 3) uint8` RGB -> `(N, size, size, channels) float32` probabilities: sigmoid for one channel,
-    softmax for several. `mean` and `std` are of RGB in 0..1.
-    """
-
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]):
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
-
-    def forward(self, frames: Tensor) -> Tensor:
-        x = frames.permute(0, 3, 1, 2).float() / 255  # (N, 3, size, size)
-        logits = self.network((x - self.mean) / self.std)  # (N, channels, size, size)
-        probs = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-        return probs.permute(0, 2, 3, 1)  # (N, size, size, channels)
 
 
 def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, calibration: list[np.ndarray]) -> Path:
@@ -120,8 +101,9 @@ def parity(deployable: Deployable, engine: Engine, frames: list[np.ndarray]) -> 
 
 
 def _check_target(out: Path) -> None:
-    """Refuse to replace what is not a bundle of ours. Raises OutputError."""
-    if os.path.lexists(out) and not (out / CARD).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
+    held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
+    if held and not (CARD in held and held <= {CARD, XML, BIN}):
         raise OutputError(f"{printable(out)} exists and is no model bundle: it is not replaced, give another name")
 
 

@@ -102,7 +102,7 @@ def parse_card(content: bytes, name: str) -> Card:
         raise ModelError(f"{name} has format {version!r:.20}, this anet reads {FORMAT}: a newer anet wrote it, update")
     known = {one.name for one in fields(Card)} - {"id"}
     try:
-        chosen = {
+        chosen: dict[str, Any] = {
             key: tuple(facts[key]) if isinstance(facts[key], list) else facts[key] for key in known & facts.keys()
         }
         found = SEAL.search(content)

@@ -14,6 +14,7 @@ from anet.image import decode_image, read_image
 from anet.runtime.engine import Engine
 from anet.runtime.measure import Defect, find_defects
 
+STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
 Picture = np.ndarray | Path | str | bytes
 
 
@@ -79,7 +80,7 @@ class Inspector:
         defects = find_defects(mask, probs, self.min_area_px, self.card.class_names)
         times.append(time.perf_counter())
         took = [(after - before) * 1000 for before, after in pairwise(times)]
-        timing = dict(zip(("decode", "pre", "infer", "post"), took, strict=True))
+        timing = dict(zip(STEPS, took, strict=True))
         verdict = "reject" if defects else "accept"
         return image, Report(name or called, h, w, verdict, defects, timing, mask, self.card.id)
 

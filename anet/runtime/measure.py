@@ -58,7 +58,7 @@ def _of_class(where: np.ndarray, score: np.ndarray, min_area_px: int, class_id: 
     count, labels, stats, centres = cv2.connectedComponentsWithStats(
         inside.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
     )
-    owner, values = labels[inside], score[inside]
+    owner, values = np.asarray(labels[inside], np.int32), score[inside]
     highest = np.zeros(count, np.float32)
     np.maximum.at(highest, owner, values)
     means = np.bincount(owner, values, count) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)

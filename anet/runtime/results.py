@@ -41,7 +41,13 @@ class Summary:
     errors: int
     seconds: float
 
+    @property
+    def exit_code(self) -> int:
+        """0: all accepted, 1: some rejected, 2: some could not be inspected."""
+        return 2 if self.errors else 1 if self.rejected else 0
+
     def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
         return asdict(self)
 
 
@@ -80,6 +86,13 @@ def inspect_paths(
         lines.finish()
     seconds = time.perf_counter() - started
     return Summary(sum(counts.values()), counts["accept"], counts["reject"], counts["error"], seconds)
+
+
+def print_summary(summary: Summary, console: Any) -> None:
+    """Print how a run ended, in one line, on a rich console."""
+    counted = f"{summary.accepted} accepted, {summary.rejected} rejected, {summary.errors} errors"
+    rate = summary.pictures / max(summary.seconds, 1e-9)
+    console.print(f"{summary.pictures} pictures: {counted}; {rate:.1f} pictures/s", highlight=False)
 
 
 def _inspect_one(inspector: Inspector, path: Path, out: Path, overlays: bool, lines: "_Lines", rows: "_Lines") -> str:
