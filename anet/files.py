@@ -14,7 +14,7 @@ from typing import Any
 
 from anet.errors import ModelError, OutputError
 
-SEAL = re.compile(rb'"sha256": ?"([0-9a-f]{64})"')
+SEAL = re.compile(rb'"sha256\\?": ?\\?"([0-9a-f]{64})\\?"')  # also as JSON inside a JSON string
 UNSEALED = "0" * 64
 
 
@@ -85,10 +85,11 @@ def sha256(content: bytes) -> str:
 
 def seal(content: bytes) -> bytes:
     """Fill the first `"sha256": "000…"` of `content` with the SHA-256 of `content` as it stands before filling."""
-    hole = b'"' + UNSEALED.encode() + b'"'
-    if content.count(hole) != 1:
-        raise ValueError("content to seal needs exactly one empty sha256 field")
-    return content.replace(hole, b'"' + sha256(content).encode() + b'"')
+    found = SEAL.search(content)
+    if found is None or found.group(1) != UNSEALED.encode():
+        raise ValueError("content to seal needs an empty sha256 field")
+    start, end = found.span(1)
+    return content[:start] + sha256(content).encode() + content[end:]
 
 
 def check_seal(content: bytes, name: Path | str) -> None:

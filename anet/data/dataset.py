@@ -41,12 +41,16 @@ class Sample:
             return np.zeros(shape, np.uint8)
         values = read_mask(self.mask)
         if values.shape != shape:
-            raise DataError(f"{self.mask}: mask is {values.shape[1]}x{values.shape[0]}, its picture {shape[1]}x{shape[0]}")
+            raise DataError(
+                f"{self.mask}: mask is {values.shape[1]}x{values.shape[0]}, its picture {shape[1]}x{shape[0]}"
+            )
         if self.class_id is not None:
             return np.where(values > 127, self.class_id, 0).astype(np.uint8)
         wrong = values[(values >= classes) & (values != IGNORE)]
         if wrong.size:
-            raise DataError(f"{self.mask}: value {int(wrong.max())} is no class: 0 to {classes - 1} are, {IGNORE} is ignored")
+            raise DataError(
+                f"{self.mask}: value {int(wrong.max())} is no class: 0 to {classes - 1} are, {IGNORE} is ignored"
+            )
         return values.astype(np.uint8)
 
 

@@ -21,7 +21,7 @@ def normalise(picture: np.ndarray) -> np.ndarray:
     """Take out brightness and contrast locally: else one bright scratch, or vignetting, would decide alone."""
     grey = picture.astype(np.float32)
     band = cv2.GaussianBlur(grey, (0, 0), 1.2) - cv2.GaussianBlur(grey, (0, 0), 8)
-    power = cv2.GaussianBlur(band * band, (0, 0), 12)
+    power = cv2.blur(band * band, (37, 37))
     return band / np.sqrt(power + 4)  # 2 grey levels: weaker texture is sensor noise and JPEG
 
 

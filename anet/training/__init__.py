@@ -1,0 +1,1 @@
+"""Training: losses, recipes, augmentation and one visible loop. Imports torch."""

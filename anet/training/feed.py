@@ -1,0 +1,106 @@
+"""From samples to batches: framed pictures, kept in memory when they fit, in an order that only seed and epoch decide."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from anet.data.dataset import Sample
+from anet.frame import IGNORE, Frame
+
+CACHE_BYTES = 4 * 2**30  # framed pictures are kept up to this; larger sets are decoded anew in every epoch
+
+
+class FramedSet(TorchDataset):
+    """Samples as `(size, size, 3) uint8` pictures and `(size, size) uint8` masks."""
+
+    def __init__(self, samples: Sequence[Sample], classes: int, frame: Frame):
+        self.samples, self.classes, self.frame = samples, classes, frame
+        self.cache: dict[int, tuple] | None = {} if len(samples) * frame.size**2 * 4 <= CACHE_BYTES else None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def framed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give picture and mask of one sample, framed. Raises ImageError or DataError."""
+        if self.cache is not None and index in self.cache:
+            return self.cache[index]
+        image, mask = self.samples[index].read(self.classes)
+        pair = self.frame.image(image), self.frame.mask(mask)
+        if self.cache is not None:
+            self.cache[index] = pair
+        return pair
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        image, mask = self.framed(index)
+        return torch.from_numpy(image), torch.from_numpy(mask), index
+
+
+class Batches:
+    """The batches of each epoch: every picture once, rare classes and sound pictures as the recipe says."""
+
+    def __init__(self, data: FramedSet, batch: int, seed: int, rare: float, rank: int = 0, world: int = 1):
+        self.data, self.batch, self.seed, self.rank, self.world = data, batch, seed, rank, world
+        self.repeats = repeat_factors(data, rare) if rare else np.ones(len(data))
+        self.per_epoch = max(1, math.ceil(round(self.repeats.sum()) / (batch * world)))
+
+    def order(self, epoch: int) -> list[list[int]]:
+        """Give the picture numbers of each batch of `epoch` for this rank; all of equal size, wrapping around."""
+        rng = np.random.default_rng([self.seed, epoch])
+        whole = np.floor(self.repeats).astype(int)
+        extra = rng.random(len(whole)) < self.repeats - whole
+        drawn = rng.permutation(np.repeat(np.arange(len(whole)), whole + extra))
+        if not len(drawn):
+            drawn = rng.permutation(len(whole))
+        drawn = np.resize(drawn, self.per_epoch * self.batch * self.world)
+        return drawn.reshape(self.per_epoch, self.world, self.batch)[:, self.rank].tolist()
+
+    def epoch(self, epoch: int, first: int, workers: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+        """Give pictures `(N, H, W, 3)`, masks `(N, H, W)` and names, from batch `first` of `epoch` on."""
+        loader = DataLoader(self.data, batch_sampler=self.order(epoch)[first:], num_workers=workers)
+        for images, masks, indices in loader:
+            yield images, masks, [self.data.samples[i].name for i in indices.tolist()]
+
+
+def repeat_factors(data: FramedSet, rare: float) -> np.ndarray:
+    """Give how often each picture is drawn in an epoch, on average.
+
+    Repeat-factor sampling (Gupta et al., LVIS 2019): a class found in a share f of the pictures is repeated
+    sqrt(rare / f) times when that exceeds one. Sound pictures together count no more than pictures with a defect.
+    """
+    present = np.zeros((len(data), data.classes), bool)
+    for index in range(len(data)):
+        ids = np.unique(data.framed(index)[1])
+        present[index, ids[ids != IGNORE]] = True
+    present[:, 0] = False
+    sound = ~present.any(axis=1)
+    share = present[~sound].mean(axis=0) if (~sound).any() else np.ones(data.classes)
+    factor = np.sqrt(rare / np.maximum(share, 1e-9)).clip(min=1.0)
+    repeats = np.where(present, factor, 1.0).max(axis=1)
+    if sound.any() and (~sound).any():
+        repeats[sound] = min(1.0, repeats[~sound].sum() / sound.sum())
+    return repeats
+
+
+def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[list[float], list[float]]:
+    """Give mean and standard deviation per channel, 0..1, over at most `limit` pictures spread over the set.
+
+    They become part of the exported graph. Rounded to four digits, so that every machine trains with the same numbers.
+    """
+    total, squares, count = np.zeros(3), np.zeros(3), 0
+    for index in np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int)):
+        image, mask = data.framed(int(index))
+        pixels = image[_inside(mask)].astype(np.float64) / 255.0
+        total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
+    mean = total / max(1, count)
+    std = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0.0)).clip(min=0.02)
+    return [round(float(v), 4) for v in mean], [round(float(v), 4) for v in std]
+
+
+def _inside(mask: np.ndarray) -> np.ndarray:
+    inside = mask != IGNORE
+    return inside if inside.any() else np.ones_like(inside)

@@ -1,0 +1,215 @@
+"""The training loop, in the order it happens: prepare, step, validate, save, finish."""
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from anet.data.dataset import Dataset, Sample, Split
+from anet.errors import TrainingError
+from anet.frame import Frame
+from anet.nets import build
+from anet.nets.deployable import Deployable
+from anet.scoring.evaluate import evaluate
+from anet.scoring.threshold import choose_threshold
+from anet.training import run
+from anet.training.augment import Augment
+from anet.training.checkpoint import Facts, load_model, save_model
+from anet.training.feed import Batches, FramedSet, picture_statistics
+from anet.training.losses import segmentation_loss
+from anet.training.predictor import Predictor
+from anet.training.recipes import Recipe
+from anet.training.run import Plan, State
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the loop tells whoever shows it, after each step and each epoch."""
+
+    epoch: int  # 1-based
+    epochs: int
+    step: int  # of all
+    steps: int
+    loss: float
+    row: dict | None = None  # the row of metrics.csv, when an epoch has ended
+    is_best: bool = False
+    pictures: int = 0  # in the step, over all devices
+
+
+class Stopped(Exception):
+    """Raised when the user asked for an end: the state is saved."""
+
+
+def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset, split: Split,
+        show: Callable[[Event], None], stop: Callable[[], bool], resume: bool) -> Facts:  # fmt: skip
+    """Train as `plan` says into `folder`; give the facts of the best model, its threshold chosen on validation.
+
+    Killed at any moment and started again with `resume`, it ends in the same bits: order, augmentation and dropout
+    depend on seed and step alone, and weights, optimiser and counters are one file written all or nothing.
+    Raises TrainingError on a loss that is not finite, Stopped after `stop()` was true, OutputError, and data errors.
+    """
+    recipe, chief = plan.recipe, fabric.is_global_zero
+    train_set = FramedSet(split.train, dataset.classes, Frame(plan.size))
+    batches = Batches(train_set, recipe.batch, plan.seed, recipe.rare, fabric.global_rank, fabric.world_size)
+    steps = batches.per_epoch * recipe.epochs
+    val = [InMemory(sample, dataset.classes) for sample in split.val]
+
+    torch.manual_seed(plan.seed)
+    network = build(plan.network, dataset.channels).to(memory_format=torch.channels_last)
+    ema = copy.deepcopy(network).eval() if recipe.ema else network
+    optimizer = make_optimizer(network, recipe)
+    state, scaler = State(), {}
+    if resume and (folder / run.STATE).exists():
+        state, scaler = run.load_state(folder, network, ema, optimizer)
+    model, optimizer = fabric.setup(torch.compile(network) if plan.compiled else network, optimizer)
+    ema.to(fabric.device)
+    restore_scaler(fabric, scaler)
+    prepare = Deployable(network, facts.mean, facts.std).to(fabric.device)
+    augment, predictor = Augment(recipe), Predictor(ema, facts, fabric.device)
+
+    first_epoch, first_batch = divmod(state.step, batches.per_epoch)
+    for epoch in range(first_epoch, recipe.epochs):
+        started, seen = time.perf_counter(), 0
+        network.train()
+        for images, masks, names in batches.epoch(epoch, first_batch, plan.workers):
+            seed_step(plan.seed, state.step, fabric.global_rank)
+            x, target = augment(prepare.unit(images.to(fabric.device)), masks.to(fabric.device))
+            x = prepare.normalise(x).contiguous(memory_format=torch.channels_last)
+            lr = recipe.lr_at(state.step, steps)
+            loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"loss is {loss} in epoch {epoch + 1}, batch {state.step % batches.per_epoch + 1} "
+                    f"({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}): a smaller learning rate or 32-bit "
+                    f"precision may help; the last good weights are kept in {folder}"
+                )
+            if ema is not network:
+                update_average(ema, network, recipe.ema, state.step)
+            state.step, state.loss_sum, seen = state.step + 1, state.loss_sum + loss, seen + len(names) * fabric.world_size
+            show(Event(epoch + 1, recipe.epochs, state.step, steps, loss, pictures=len(names) * fabric.world_size))
+            inside = state.step % batches.per_epoch
+            if fabric.broadcast(stop()) if fabric.world_size > 1 else stop():
+                save(fabric, folder, state, network, ema, optimizer)
+                raise Stopped
+            if plan.save_every and inside and inside % plan.save_every == 0:
+                save(fabric, folder, state, network, ema, optimizer)
+        first_batch = 0
+        speed = seen / (time.perf_counter() - started)
+        if chief:
+            scores = evaluate(predictor, val, dataset.classes).scores
+            row = {
+                "epoch": epoch + 1, "step": state.step, "lr": lr, "train_loss": state.loss_sum / batches.per_epoch,
+                "val_iou": scores.miou, "val_iou_mean_pictures": mean_defect(scores.iou_mean_pictures),
+                "pictures_per_s": round(speed, 2),
+            }  # fmt: skip
+            is_best = (scores.miou or 0.0) > state.best
+            if is_best:
+                state.best, state.best_epoch = scores.miou or 0.0, epoch + 1
+            state.history.append(row)
+            state.loss_sum = 0.0
+            now = stamped(facts, epoch + 1, state.step)
+            if is_best:
+                save_model(folder / "best.safetensors", ema.state_dict(), now)
+            save_model(folder / "last.safetensors", ema.state_dict(), now)
+            show(Event(epoch + 1, recipe.epochs, state.step, steps, row["train_loss"], row, is_best))
+        state.loss_sum = 0.0
+        fabric.barrier()
+        save(fabric, folder, state, network, ema, optimizer)
+    return finish(folder, val, dataset.classes, fabric) if chief else facts
+
+
+def take_step(fabric: Fabric, model: nn.Module, optimizer: Optimizer, x: Tensor, target: Tensor, lr: float, clip: float) -> float:
+    """Do one step of the optimiser and give the loss, averaged over devices."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    loss = segmentation_loss(model(x), target)
+    value = float(fabric.all_reduce(loss.detach(), reduce_op="mean") if fabric.world_size > 1 else loss.detach())
+    if math.isfinite(value):
+        fabric.backward(loss)
+        if clip:
+            fabric.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return value
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+    """Make the recipe's optimiser. PReLU slopes, BatchNorm and biases (one dimension) are not decayed by AdamW."""
+    if recipe.optimizer == "sgd":  # as the paper: everything decays
+        return torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, recipe.lr)
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed augmentation and dropout of one step, so that no generator's state needs to be saved."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]))
+
+
+@torch.no_grad()
+def update_average(ema: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights and BatchNorm statistics towards the network's; faster in the first steps."""
+    share = 1.0 - min(decay, (1 + step) / (10 + step))
+    averaged, current = ema.state_dict(), network.state_dict()
+    floats = [key for key, value in averaged.items() if value.is_floating_point()]
+    torch._foreach_lerp_([averaged[k] for k in floats], [current[k] for k in floats], share)
+    for key in averaged.keys() - set(floats):
+        averaged[key].copy_(current[key])
+
+
+def save(fabric: Fabric, folder: Path, state: State, network: nn.Module, ema: nn.Module, optimizer: Optimizer) -> None:
+    if fabric.is_global_zero:
+        scaler = getattr(fabric.strategy.precision, "state_dict", dict)()
+        run.save_state(folder, state, network, ema, optimizer, scaler)
+
+
+def restore_scaler(fabric: Fabric, scaler: dict) -> None:
+    if scaler:
+        fabric.strategy.precision.load_state_dict(scaler)
+
+
+def finish(folder: Path, val: list, classes: int, fabric: Fabric) -> Facts:
+    """Choose the best model's threshold on validation and write it into the model file."""
+    network, facts = load_model(folder / "best.safetensors")
+    predictor = Predictor(network.to(fabric.device), facts, fabric.device)
+    chosen = choose_threshold(predictor.probs, val, classes)
+    facts = dataclasses.replace(facts, threshold=chosen.value)
+    facts.provenance["threshold"] = {"chosen": chosen.chosen, "val_iou": chosen.iou, "pictures": chosen.pictures}
+    save_model(folder / "best.safetensors", network.state_dict(), facts)
+    return facts
+
+
+def stamped(facts: Facts, epoch: int, step: int) -> Facts:
+    return dataclasses.replace(facts, provenance={**facts.provenance, "epoch": epoch, "step": step})
+
+
+def mean_defect(values: tuple) -> float | None:
+    known = [v for v in values[1:] if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+class InMemory:
+    """A sample that is decoded once, for the validation after every epoch."""
+
+    def __init__(self, sample: Sample, classes: int):
+        self.name, self.pair = sample.name, sample.read(classes)
+
+    def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.pair
+
+
+def statistics(split: Split, classes: int, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give mean and standard deviation of the training pictures, as every later user of the model takes them."""
+    mean, std = picture_statistics(FramedSet(split.train, classes, Frame(size)))
+    return tuple(mean), tuple(std)

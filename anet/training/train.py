@@ -1,0 +1,232 @@
+"""`anet train`: from options to a finished run folder. The loop itself is in `fit`."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from anet.data import load, split
+from anet.data.dataset import Dataset, Split
+from anet.errors import ModelError, OptionError
+from anet.files import printable
+from anet.frame import Frame
+from anet.nets import build
+from anet.provenance import commit, machine, versions
+from anet.training import run
+from anet.training.checkpoint import Facts
+from anet.training.fit import Stopped, fit, statistics
+from anet.training.memory import keep_memory
+from anet.training.progress import Display
+from anet.training.recipes import find_recipe
+from anet.training.run import Plan
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+COMPILE_PIXELS = 16_000 * 224 * 224
+"""From this many pixels of planned steps on, torch.compile pays on 2 cores: it costs 1 to 3 minutes once and then saves
+about 30 % of a step (`anet bench train` measures it)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `anet train` takes; None lets recipe, data or device decide."""
+
+    data: Path
+    task: str | None = None
+    free: bool = False
+    network: str = "anet"
+    recipe: str = "strong"
+    epochs: int | None = None
+    batch: int | None = None
+    size: int = 224
+    seed: int = 0
+    protocol: str | None = None
+    split_seed: int = 0
+    name: str | None = None
+    runs: Path = Path("runs")
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
+    workers: int = 0
+    compiled: bool | None = None
+    save_every: int = 0
+
+
+def train(options: Options, console: Console) -> Path:
+    """Train anew; give the run folder. Raises AnetError, and Stopped after Ctrl-C with the state saved."""
+    accelerator = find_device(options.device)
+    precision = find_precision(options.precision, accelerator)
+    recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
+    build(options.network, 1)  # an unknown name ends here, before anything is made
+    Frame(options.size)
+    for name in ("devices", "seed", "workers", "save_every", "split_seed"):
+        if getattr(options, name) < (1 if name == "devices" else 0):
+            raise OptionError(f"{name} is {getattr(options, name)}: that is too small")
+    dataset = load(options.data, options.task, options.free)
+    parts = split(dataset, options.protocol, options.split_seed)
+    fabric = launch(accelerator, options.devices, precision)
+    compiled = options.compiled
+    if compiled is None:
+        compiled = recipe.epochs * len(parts.train) * options.size**2 > COMPILE_PIXELS and can_compile()
+    plan = Plan(
+        data=str(Path(options.data).absolute()), task=options.task, free=options.free, network=options.network,
+        recipe=recipe, size=options.size, seed=options.seed, protocol=options.protocol, split_seed=options.split_seed,
+        accelerator=accelerator, devices=options.devices, precision=precision, workers=options.workers,
+        compiled=compiled, threads=torch.get_num_threads(), save_every=options.save_every,
+    )  # fmt: skip
+    default = f"{dataset.name}-{dataset.task}-{options.network}-{recipe.name}-s{options.seed}"
+    folder = None
+    if fabric.is_global_zero:
+        folder = run.new_folder(Path(options.runs), options.name, default.replace("/", "_")[:120])
+    folder = fabric.broadcast(folder)
+    if fabric.is_global_zero:
+        run.write_plan(folder, plan, {"model": None, "provenance": provenance(dataset, parts, plan)})
+    return go(fabric, plan, folder, dataset, parts, console, resume=False)
+
+
+def resume(folder: Path, console: Console) -> Path:
+    """Go on with a run that was stopped or killed, as if it never had been. Raises as `train`."""
+    folder = Path(folder)
+    plan, content = run.read_plan(folder)
+    dataset = load(Path(plan.data), plan.task, plan.free)
+    parts = split(dataset, plan.protocol, plan.split_seed)
+    if dataset.digest() != content["provenance"]["data"]["digest"]:
+        raise ModelError(f"{printable(plan.data)} has changed since {printable(folder)} began: start a new run")
+    torch.set_num_threads(plan.threads)
+    fabric = launch(plan.accelerator, plan.devices, plan.precision)
+    return go(fabric, plan, folder, dataset, parts, console, resume=True)
+
+
+def go(fabric: Fabric, plan: Plan, folder: Path, dataset: Dataset, parts: Split, console: Console, resume: bool) -> Path:
+    """Run the loop with lock, display and a clean Ctrl-C."""
+    chief = fabric.is_global_zero
+    keep_memory()
+    _, content = run.read_plan(folder)
+    mean, std = statistics(parts, dataset.classes, plan.size)
+    facts = Facts(
+        network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
+        provenance=content["provenance"],
+    )  # fmt: skip
+    if chief:
+        describe(console, plan, folder, dataset, parts)
+    stopping = catch_signals()
+    steps, done = 1, 0
+    with run.locked(folder) if chief else _nothing(), Display(console, steps, done) if chief else _nothing() as display:
+
+        def show(event) -> None:
+            if display is not None:
+                display.progress.update(display.task, total=event.steps)
+                display(event)
+
+        try:
+            fit(fabric, plan, folder, facts, dataset, parts, show, stopping, resume)
+        except Stopped:
+            if chief:
+                console.print(f"stopped and saved; go on with: anet train --resume {printable(folder)}", highlight=False, soft_wrap=True)
+            raise
+    return folder
+
+
+def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
+    """Give where a model comes from: data and its digest, split, recipe, seed, commit, versions, machine."""
+    counts = {name: len(parts.part(name)) for name in ("train", "val", "test")}
+    return {
+        "data": {"name": dataset.name, "task": dataset.task, "digest": dataset.digest(), "free": plan.free},
+        "split": {"protocol": parts.protocol, "seed": parts.seed, "source": parts.source, **counts},
+        "recipe": plan.recipe.to_dict(),
+        "seed": plan.seed,
+        "precision": plan.precision,
+        "compiled": plan.compiled,
+        "device": torch.cuda.get_device_name() if plan.accelerator == "cuda" else "cpu",
+        "devices": plan.devices,
+        "threads": plan.threads,
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts: Split) -> None:
+    console.print(
+        f"{plan.network} on {dataset.name} ({dataset.task}), recipe {plan.recipe.name}: {plan.recipe.epochs} epochs, "
+        f"batch {plan.recipe.batch}, size {plan.size}, seed {plan.seed}, {plan.accelerator} x {plan.devices}"
+        f"{', compiled (the first step takes minutes)' if plan.compiled else ''}",
+        highlight=False, soft_wrap=True,
+    )
+    console.print(
+        f"{len(parts.train)} pictures train, {len(parts.val)} validate, {len(parts.test)} test. {parts.source}",
+        highlight=False, soft_wrap=True,
+    )
+    console.print(f"run folder: {printable(folder)}", highlight=False, soft_wrap=True)
+
+
+def launch(accelerator: str, devices: int, precision: str) -> Fabric:
+    """Start Fabric; with several devices this starts the other processes, which run the same command."""
+    try:
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, precision=PRECISIONS[precision],  # type: ignore[arg-type]
+            strategy="ddp" if devices > 1 else "auto",
+        )  # fmt: skip
+        fabric.launch()
+    except (ValueError, RuntimeError) as error:
+        if type(error).__name__ == "MisconfigurationException" or isinstance(error, (ValueError, RuntimeError)):
+            raise OptionError(f"cannot use {devices} x {accelerator}: {str(error).splitlines()[0]}") from error
+        raise
+    return fabric
+
+
+def find_device(name: str) -> str:
+    """Give "cpu" or "cuda". Raises OptionError when that device is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise OptionError(f"no device {name!r}: auto, cpu and cuda exist")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise OptionError("no CUDA device is usable here: --device cpu works")
+    return name
+
+
+def find_precision(name: str, accelerator: str) -> str:
+    """Give "32", "bf16" or "fp16"; auto is bf16 on a GPU that has it. On CPU auto stays 32: compiled it gains 6 %."""
+    if name == "auto":
+        return "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported() else "32"
+    if name not in PRECISIONS:
+        raise OptionError(f"no precision {name!r}: auto, {', '.join(PRECISIONS)} exist")
+    if name == "fp16" and accelerator == "cpu":
+        raise OptionError("fp16 needs a GPU: bf16 and 32 work on a CPU")
+    return name
+
+
+def can_compile() -> bool:
+    """Say whether torch.compile finds a C++ compiler here."""
+    from shutil import which
+
+    return bool(os.environ.get("CXX") or which("g++") or which("clang++"))
+
+
+def catch_signals() -> Callable[[], bool]:
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop after the running step; the second one ends at once."""
+    wishes: list[int] = []
+
+    def wish(number: int, frame: object) -> None:
+        if wishes:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        wishes.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, wish)
+    return lambda: bool(wishes)
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        return None
