@@ -23,7 +23,14 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("torch", "kornia", "lightning_fabric", "safetensors", "pycocotools", "matplotlib"):
+        if (error.name or "").split(".")[0] in (
+            "torch",
+            "kornia",
+            "lightning_fabric",
+            "safetensors",
+            "pycocotools",
+            "matplotlib",
+        ):
             print(f"anet: this verb needs {error.name}: pip install 'anet-inspect[train]'", file=sys.stderr)
             sys.exit(2)
         raise

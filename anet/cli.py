@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,17 +10,25 @@ from rich.console import Console
 from anet import __version__
 
 console, errors = Console(), Console(stderr=True)
-plain = {"pretty_exceptions_enable": False, "context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}
-app = typer.Typer(help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", **plain)
+plain = {
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "no_args_is_help": True,
+}
+app = typer.Typer(
+    help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", **plain
+)
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **plain)
 bench_app = typer.Typer(help="Measure speed on this machine, interleaved in one run.", **plain)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
-Task = Annotated[Optional[str], typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
+Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
 Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
-Protocol = Annotated[Optional[str], typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")]
+Protocol = Annotated[
+    str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
+]
 SplitSeed = Annotated[int, typer.Option(help="Which split of the protocol.")]
 Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
 Threads = Annotated[int, typer.Option(help="CPU threads of the runtime; 0 lets it choose.")]
@@ -39,26 +47,33 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
 
 @app.command()
 def train(
-    data: Annotated[Optional[Path], typer.Argument(help="Folder of a data set; not needed with --resume.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="Folder of a data set; not needed with --resume.")] = None,
     task: Task = None,
     free: Free = False,
     network: Annotated[str, typer.Option(help="Network to train; an unknown one lists all.")] = "anet",
     recipe: Annotated[str, typer.Option(help="paper (SGD, 2000 epochs) or strong.")] = "strong",
-    epochs: Annotated[Optional[int], typer.Option(help="Instead of the recipe's.")] = None,
-    batch: Annotated[Optional[int], typer.Option(help="Pictures a step and device, instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step and device, instead of the recipe's.")] = None,
     size: Annotated[int, typer.Option(help="Side of the network's square input, a multiple of 32.")] = 224,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
     protocol: Protocol = None,
     split_seed: SplitSeed = 0,
-    name: Annotated[Optional[str], typer.Option(help="Of the run folder.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run folder.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    resume: Annotated[Optional[Path], typer.Option(help="Run folder to go on with; other options are taken from it.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder to go on with; other options are taken from it.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices (or CPU processes).")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or fp16.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that decode pictures beside the training.")] = 0,
-    compiled: Annotated[Optional[bool], typer.Option("--compile/--no-compile", help="torch.compile; by default when the planned steps repay it.")] = None,
-    save_every: Annotated[int, typer.Option(help="Steps between saves inside an epoch; 0 saves after each epoch only.")] = 0,
+    compiled: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="torch.compile; by default when the planned steps repay it."),
+    ] = None,
+    save_every: Annotated[
+        int, typer.Option(help="Steps between saves inside an epoch; 0 saves after each epoch only.")
+    ] = 0,
 ) -> None:
     """Train a network; killed at any moment, --resume ends in the same weights."""
     from anet.pipeline import train_run
@@ -84,12 +99,12 @@ def evaluate(
     protocol: Protocol = None,
     split_seed: SplitSeed = 0,
     split: Annotated[str, typer.Option(help="Part to score: train, val or test.")] = "test",
-    out: Annotated[Optional[Path], typer.Option(help="JSON file for the result.")] = None,
-    report: Annotated[Optional[Path], typer.Option(help="HTML file with table and pictures, worst first.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML file with table and pictures, worst first.")] = None,
     threads: Threads = 0,
 ) -> None:
     """Score a model; its threshold is chosen on the validation part, never on what is scored."""
-    from anet.pipeline import evaluate_model, print_scores
+    from anet.evaluation import evaluate_model, print_scores
 
     result = evaluate_model(model, data, task, free, protocol, split_seed, split, out, report, threads)
     print_scores(result, console)
@@ -98,7 +113,7 @@ def evaluate(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder or .safetensors file.")],
-    out: Annotated[Optional[Path], typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
 ) -> None:
     """Export a trained model to a bundle for OpenVINO, proven equal to torch on validation pictures."""
     from anet.pipeline import export_run
@@ -111,9 +126,11 @@ def export(
 def inspect(
     model: Annotated[Path, typer.Argument(help="An exported bundle.")],
     paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
-    out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path("inspected"),
-    threshold: Annotated[Optional[float], typer.Option(help="Instead of the model's, 0..1.")] = None,
-    min_area: Annotated[Optional[int], typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
+        "inspected"
+    ),
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's, 0..1.")] = None,
+    min_area: Annotated[int | None, typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
     threads: Threads = 0,
 ) -> None:
     """Inspect pictures without torch. Exit code 0: all accepted, 1: some rejected, 2: some could not be read."""
@@ -138,14 +155,14 @@ def complexity(
     from anet.nets.complexity import count, print_complexity
 
     counted = count(build(network, classes), size, size)
-    print_complexity(counted, console, name=network, as_paper=as_paper, layers=layers)
+    print_complexity(network, counted, as_paper, layers)
 
 
 @app.command()
 def run(
-    data: Annotated[Optional[Path], typer.Argument(help="Folder of a data set; synthetic surfaces by default.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="Folder of a data set; synthetic surfaces by default.")] = None,
     task: Task = None,
-    epochs: Annotated[Optional[int], typer.Option(help="Epochs of training; sized to the data by default.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of training; sized to the data by default.")] = None,
     size: Annotated[int, typer.Option(help="Side of the network's square input.")] = 224,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     seed: Annotated[int, typer.Option(help="Of the synthetic set and the training.")] = 0,

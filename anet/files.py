@@ -29,7 +29,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)  # a short name of its own: `path` may be 255 bytes
+        handle, name = tempfile.mkstemp(
+            prefix=".tmp-", dir=path.parent
+        )  # a short name of its own: `path` may be 255 bytes
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -105,9 +107,11 @@ def check_seal(content: bytes, name: Path | str) -> None:
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     """Give rows as CSV text whose cells a spreadsheet will not run: text starting with = + - @ gets a leading quote."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\r\n")  # as RFC 4180; Python 3.11 leaves a lone \r unquoted otherwise
     for row in rows:
-        writer.writerow(["'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell for cell in row])
+        writer.writerow(
+            ["'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell for cell in row]
+        )
     return stream.getvalue()
 
 

@@ -1,18 +1,32 @@
-"""Pictures and masks: reading, writing, listing. The only file that knows Pillow."""
+"""Pictures and masks: reading, writing, listing. The only file that knows Pillow.
 
+A picture is `(H, W, 3) uint8` RGB everywhere, upright by its EXIF orientation, and read only when its file is complete.
+
+- Formats: PNG, JPEG, BMP, TIFF, WebP, told by content, never by name. Of several pages or frames the first is read.
+- Grey is repeated to three channels; a palette gives its colours; 1-bit gives 0 and 255; alpha is dropped, the colour
+  channels stay as stored; CMYK and YCCK are converted without a profile (Adobe's inverted values understood); colour
+  profiles are not applied; LAB is refused.
+- 16-bit values v become round(v / 257), 12-bit ones round(v * 255 / 4095); never stretched to what a picture holds.
+- 32-bit float is taken as 0..1; NaN, infinity and values outside are refused. So are 32-bit and signed whole numbers,
+  except in masks.
+"""
+
+import contextlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from anet.errors import ImageError
 from anet.files import atomic_write, printable
+from anet.formats import LIMITS, Clock, Header, Limits, Refused, read_header
 from anet.overlay import PALETTE, overlay
+from anet.pixels import fingerprint, rgb, stored, upright
+from anet.stream import Joined
 
 __all__ = [
     "LIMITS",
@@ -29,62 +43,70 @@ __all__ = [
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a picture file may ask of us; checked from its header before anything is decoded."""
-
-    pixels: int = 100_000_000
-    side: int = 65_535
-    bytes: int = 256 * 2**20
-    jpeg_scans: int = 100
-    seconds: float = 5.0
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    def load_prepare(self) -> None:
+        if self._im is None:  # Pillow's own limit warns below ours; ours was checked already
+            self.im = Image.core.new(self.mode, self._tile_size)
+        ImageFile.ImageFile.load_prepare(self)
 
 
-LIMITS = Limits()
+PLUGINS = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": _Tiff,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+}
 
 
 def read_image(path: Path | str, limits: Limits = LIMITS) -> np.ndarray:
-    """Read a picture file: `(H, W, 3) uint8` RGB, upright. Raises ImageError."""
+    """Read a picture file: `(H, W, 3) uint8` RGB, upright.
+
+    Raises ImageError with one line when it cannot be read: no file, no regular file, another format, beyond `limits`,
+    damaged, or cut off. Half a picture is never given.
+    """
     return decode_image(_content(path, limits), str(path), limits)
 
 
 def decode_image(data: bytes, name: str = "picture", limits: Limits = LIMITS) -> np.ndarray:
-    """Decode the content of a picture file: as read_image. Raises ImageError naming `name`."""
-    with _errors(name):
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I;16"):
-                grey = np.rint(np.asarray(upright) / 257).astype(np.uint8)
-                return np.repeat(grey[..., None], 3, axis=2)
-            return np.array(upright.convert("RGB"))
+    """Decode the content of a picture file: `(H, W, 3) uint8` RGB, upright. Raises ImageError naming `name`."""
+    with _named(name):
+        header, picture = _decode(data, limits)
+        return upright(rgb(header, picture), header.orientation)
 
 
 def read_mask(path: Path | str, limits: Limits = LIMITS) -> np.ndarray:
-    """Read a mask's stored values: `(H, W)` uint8 or uint16; palette indices, not colours; 1-bit as 0 and 255."""
-    with _errors(str(path)), Image.open(io.BytesIO(_content(path, limits)), formats=FORMATS) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        values = np.array(upright.convert("L") if upright.mode == "1" else upright)
+    """Read a mask's stored values: `(H, W)`, uint8 or, from 16 and 32 bits, uint16.
+
+    A palette gives its indices, not its colours; grey its values (2- and 4-bit ones as stored, 1-bit as 0 and 255);
+    equal colour channels count as grey; alpha is dropped. Raises ImageError as read_image, and for other colours.
+    """
+    with _named(str(path)):
+        header, picture = _decode(_content(path, limits), limits)
+        values = stored(header, picture)
         if values.ndim == 3:
-            if (values[..., :3] != values[..., :1]).any():
-                raise ImageError(
-                    f"{printable(path)}: a colour picture is no mask: save class ids as grey or palette PNG"
-                )
+            if (values != values[..., :1]).any():
+                raise Refused("it is a colour picture, not a mask: save class ids as a grey or palette PNG")
             values = values[..., 0]
-        return np.ascontiguousarray(values)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65_535:
+            raise Refused("its values are no class ids: save whole numbers from 0 to 65535")
+        values = values.astype(np.uint8 if values.dtype == np.uint8 else np.uint16)
+        return upright(values, header.orientation)
 
 
 def image_size(path: Path | str, limits: Limits = LIMITS) -> tuple[int, int]:
-    """Give (h, w) from the header, upright. Raises ImageError."""
-    with _errors(str(path)), Image.open(io.BytesIO(_content(path, limits)), formats=FORMATS) as opened:
-        turned = opened.getexif().get(274, 1) >= 5
-        return (opened.width, opened.height) if turned else (opened.height, opened.width)
+    """Give (h, w) of a picture, upright, without decoding its pixels. Raises ImageError as read_image."""
+    with _named(str(path)):
+        header = read_header(_content(path, limits), limits, Clock(limits.seconds))
+        return (header.w, header.h) if header.orientation >= 5 else (header.h, header.w)
 
 
 def png_bytes(array: np.ndarray) -> bytes:
     """Give a grey `(H, W)` or RGB `(H, W, 3)` uint8 array as the content of a PNG file."""
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
+        raise ValueError(f"a PNG is made of (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}")
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array)).save(stream, "PNG")
     return stream.getvalue()
@@ -96,9 +118,17 @@ def write_png(path: Path | str, array: np.ndarray) -> None:
 
 
 def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:
-    """Give pictures: files as they are, folders walked in sorted order by suffix. Raises ImageError."""
+    """Give pictures: files as they are given, folders with all below them, sorted, by suffix.
+
+    In folders only regular files count: nothing is opened, so FIFOs and devices cannot block. Links are followed, but
+    a folder is not entered again below itself. Raises ImageError naming a path that is missing or cannot be listed.
+    """
     for path in map(Path, paths):
-        if path.is_dir():
+        try:
+            state = os.stat(path)
+        except (OSError, ValueError) as error:
+            raise ImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
+        if stat.S_ISDIR(state.st_mode):
             yield from _walk(path, ())
         else:
             yield path
@@ -106,43 +136,78 @@ def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     try:
-        state = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        state = os.stat(folder)
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
-        raise ImageError(f"cannot list {printable(folder)}: {error.strerror}") from error
+        raise ImageError(f"cannot list {printable(folder)}: {_reason(error)}") from error
     here = (state.st_dev, state.st_ino)
     if here in above:
         return
     for entry in entries:
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), (*above, here))
-        elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-            yield Path(entry.path)
+        try:
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), (*above, here))
+            elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                yield Path(entry.path)
+        except OSError:  # a link to itself
+            continue
 
 
 def _content(path: Path | str, limits: Limits) -> bytes:
+    """Read a whole regular file. Raises ImageError."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        # A FIFO without a writer would block an ordinary open; O_NOATIME is not ours to ask for.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as stream:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
-                raise ImageError(f"{printable(path)} is not a regular file")
+                raise ImageError(f"cannot read {printable(path)}: it is no regular file")
             if state.st_size > limits.bytes:
-                raise ImageError(f"{printable(path)} has {state.st_size} bytes: at most {limits.bytes} are read")
-            return stream.read()
+                size = f"it has {state.st_size:,} bytes: {limits.bytes:,} at most are read"
+                raise ImageError(f"cannot read {printable(path)}: {size}")
+            return stream.read(limits.bytes + 1)
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot read {printable(path)}: {getattr(error, 'strerror', None) or error}") from error
+        raise ImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
 
 
-class _errors:
-    """Turn whatever a decoder raises into one line."""
+def _decode(data: bytes, limits: Limits) -> tuple[Header, Image.Image]:
+    """Give the header and the whole decoded picture. Raises Refused, or whatever the decoder raises."""
+    clock = Clock(limits.seconds)
+    header = read_header(data, limits, clock)
+    if header.proof:
+        expected = fingerprint(_opened(header, header.proof, clock))
+        picture = _opened(header, header.pieces, clock)
+        if fingerprint(picture) != expected:
+            raise Refused("it is cut off: compressed data is missing before the end of the JPEG")
+        return header, picture
+    return header, _opened(header, header.pieces, clock)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
 
-    def __enter__(self) -> None:
-        return None
+def _opened(header: Header, pieces: Sequence[bytes | memoryview], clock: Clock) -> Image.Image:
+    picture = PLUGINS[header.format](Joined(pieces, clock))
+    if picture.size != (header.w, header.h):
+        raise Refused(f"it is damaged: {header.w}x{header.h} pixels or {picture.width}x{picture.height}?")
+    picture.load()
+    clock.check()
+    return picture
 
-    def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, Exception) and not isinstance(error, ImageError):
-            raise ImageError(f"cannot read {printable(self.name)}: {' '.join(str(error).split())}") from error
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Make one line naming the file of whatever goes wrong inside: a decoder may raise anything."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Refused as error:
+        raise ImageError(f"cannot read {printable(name)}: {error}") from error
+    except MemoryError as error:
+        raise ImageError(f"cannot read {printable(name)}: not enough memory for it") from error
+    except Exception as error:
+        raise ImageError(f"cannot read {printable(name)}: it is damaged ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(printable(text).split())[:200]

@@ -1,17 +1,165 @@
-"""The verbs that join rooms: train, evaluate, export, and all of them in a row."""
+"""The verbs that join rooms: train, export, and the whole life of a model in a row."""
 
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from anet.data import Sample, load, split
+from anet.data.synthetic import VERSION, synthesize
+from anet.errors import AnetError, DataError, ModelError, OutputError
+from anet.files import atomic_write, check_writable, printable
+from anet.frame import Frame
+from anet.scoring.report import Table
 
-def train_run(options, resume, console):
+CALIBRATION = 8  # validation pictures on which an export is compared with torch
+RUN_PICTURES = 4500  # pictures that `anet run` trains with by default: a few minutes on 2 cores
+SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 120
+
+
+def train_run(options, resume: Path | None, console: Console) -> int:
+    """Train anew or go on, then report on validation; give the exit code: 0, or 130 when stopped by Ctrl-C."""
     from anet.training.fit import Stopped
     from anet.training.train import resume as go_on
     from anet.training.train import train
 
     try:
-        go_on(resume, console) if resume else train(options, console)
+        folder = go_on(resume, console) if resume else train(options, console)
     except Stopped:
         return 130
+    if folder is not None:  # None in the helper processes of a training on several devices
+        report = report_run(folder, "val")
+        console.print(
+            f"best weights: {folder / 'best.safetensors'}   report: {report}", highlight=False, soft_wrap=True
+        )
     return 0
+
+
+def report_run(
+    folder: Path, part: str, model: Path | None = None, more: tuple[Table, ...] = (), out: Path | None = None
+) -> Path:
+    """Score a run's best model (or the bundle `model` made from it) on a part of its data; write `report.html` into it."""
+    from anet.evaluation import evaluate_model, report_result
+    from anet.models import open_model
+    from anet.training.run import read_history, read_plan
+
+    plan, _ = read_plan(folder)
+    model = model or folder
+    result = evaluate_model(model, Path(plan.data), plan.task, plan.free, plan.protocol, plan.split_seed, part, out)
+    dataset = load(Path(plan.data), plan.task, plan.free)
+    samples = split(dataset, plan.protocol, plan.split_seed).part(part)
+    history = read_history(folder)
+    return report_result(folder / "report.html", result, open_model(model), dataset, samples, history, more)
+
+
+def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
+    """Export a run's best model, compared with torch on validation pictures; give the bundle and its parity figures.
+
+    Raises ModelError when the answers differ, when the run's data is gone, OutputError.
+    """
+    from anet.export.deployable import export_bundle
+    from anet.training.checkpoint import find_model, load_model
+    from anet.training.run import read_plan
+
+    path = Path(path)
+    network, facts = load_model(path)
+    folder = find_model(path).parent
+    plan, _ = read_plan(folder)
+    try:
+        parts = split(load(Path(plan.data), plan.task, plan.free), plan.protocol, plan.split_seed)
+    except DataError as error:
+        raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
+    frame = Frame(facts.size)
+    pictures = [frame.image(sample.read(facts.classes)[0]) for sample in spread(parts.val, CALIBRATION)]
+    bundle = export_bundle(network, facts.to_dict(), out or folder / "bundle", pictures)
+    return bundle, json.loads((bundle / "card.json").read_bytes())["parity"]
+
+
+def run_all(
+    data: Path | None, task: str | None, epochs: int | None, size: int, runs: Path, seed: int, console: Console
+) -> Path:
+    """Data, training, scores, export, inspection without torch, report; give the report's path."""
+    from anet.training.train import Options, train
+
+    check_writable(runs)
+    if data is None:
+        data = synthetic_set(runs, seed, console)
+        size = SYNTHETIC_SIZE
+    parts = split(load(data, task))
+    epochs = epochs or min(100, max(20, math.ceil(RUN_PICTURES / max(1, len(parts.train)))))
+    batch = min(16, max(4, len(parts.train) // 8))  # at least eight steps an epoch, also with a few dozen pictures
+    console.rule("1  training")
+    folder = train(Options(data, task, epochs=epochs, batch=batch, size=size, seed=seed, runs=runs), console)
+    console.rule("2  export to OpenVINO")
+    bundle, parity = export_run(folder)
+    console.print(
+        f"{bundle}: {', '.join(f'{key} {value}' for key, value in parity.items())}", highlight=False, soft_wrap=True
+    )
+    console.rule("3  inspection without torch")
+    timing = inspect_apart(bundle, parts.test, folder / "inspected", console)
+    console.rule("4  scores on held-out pictures")
+    report = report_run(folder, "test", bundle, (timing,), folder / "test.json")
+    from anet.results import print_result_file
+
+    print_result_file(folder / "test.json", console)
+    console.print("report:", highlight=False)
+    return report
+
+
+def synthetic_set(runs: Path, seed: int, console: Console) -> Path:
+    """Make the embedded default set below `runs`, or find the one made before with the same seed and version."""
+    folder = runs / f"synthetic-v{VERSION}-s{seed}"
+    if not (folder / "synthetic.json").exists():
+        console.print(
+            f"making {SYNTHETIC_PICTURES} synthetic surfaces in {printable(folder)}", highlight=False, soft_wrap=True
+        )
+        synthesize(folder, SYNTHETIC_PICTURES, SYNTHETIC_SIZE, seed)
+    return folder
+
+
+def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: Console) -> Table:
+    """Inspect pictures in a process of its own in which importing torch is made impossible; give its timing as a table."""
+    pictures = out.with_name("held-out.txt")
+    atomic_write(pictures, "\n".join(str(sample.image) for sample in samples) + "\n")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from anet.__main__ import main\n"
+        f"sys.argv = ['anet', 'inspect', {str(bundle)!r}, *open({str(pictures)!r}).read().splitlines(), '--out', {str(out)!r}]\n"
+        "main()"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise AnetError(f"the inspection without torch failed: {done.stderr.strip() or done.stdout.strip()}")
+    console.print(done.stdout.strip(), highlight=False, soft_wrap=True)
+    try:
+        lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    except OSError as error:
+        raise OutputError(f"cannot read {printable(out / 'results.jsonl')}: {error.strerror}") from error
+    stages = lines[0]["timing_ms"]
+    rows = tuple((stage, median([line["timing_ms"][stage] for line in lines])) for stage in stages)
+    rows += (
+        ("rejected", sum(line["verdict"] == "reject" for line in lines)),
+        ("accepted", sum(line["verdict"] == "accept" for line in lines)),
+    )
+    seconds = time.perf_counter() - started
+    note = (
+        f"{len(lines)} held-out pictures in a process where torch cannot be imported; {seconds:.1f} s with its start."
+    )
+    return Table("Inspection without torch: median ms a picture, and verdicts", ("stage", "value"), rows, note)
+
+
+def median(values: list[float]) -> float:
+    """Give the middle value."""
+    return sorted(values)[len(values) // 2]
+
+
+def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """Give at most `most` samples, evenly over the list."""
+    step = max(1, math.ceil(len(samples) / most))
+    return list(samples[::step])

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import anet
 
-PACKAGES = ("torch", "lightning-fabric", "kornia", "safetensors", "openvino", "opencv-python-headless", "numpy", "pillow")
+PACKAGES = (
+    "torch",
+    "lightning-fabric",
+    "kornia",
+    "safetensors",
+    "openvino",
+    "opencv-python-headless",
+    "numpy",
+    "pillow",
+)
 
 
 def commit() -> str:

@@ -120,5 +120,7 @@ def find_model(path: Path) -> Path:
                 return path / name
         raise ModelError(f"{printable(path)} is no run folder: best.safetensors is missing")
     if not path.exists():
-        raise ModelError(f"{printable(path)} does not exist: give a run folder, a .safetensors file or an exported bundle")
+        raise ModelError(
+            f"{printable(path)} does not exist: give a run folder, a .safetensors file or an exported bundle"
+        )
     return path

@@ -94,7 +94,11 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
                 )
             if ema is not network:
                 update_average(ema, network, recipe.ema, state.step)
-            state.step, state.loss_sum, seen = state.step + 1, state.loss_sum + loss, seen + len(names) * fabric.world_size
+            state.step, state.loss_sum, seen = (
+                state.step + 1,
+                state.loss_sum + loss,
+                seen + len(names) * fabric.world_size,
+            )
             show(Event(epoch + 1, recipe.epochs, state.step, steps, loss, pictures=len(names) * fabric.world_size))
             inside = state.step % batches.per_epoch
             if fabric.broadcast(stop()) if fabric.world_size > 1 else stop():
@@ -127,7 +131,9 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     return finish(folder, val, dataset.classes, fabric) if chief else facts
 
 
-def take_step(fabric: Fabric, model: nn.Module, optimizer: Optimizer, x: Tensor, target: Tensor, lr: float, clip: float) -> float:
+def take_step(
+    fabric: Fabric, model: nn.Module, optimizer: Optimizer, x: Tensor, target: Tensor, lr: float, clip: float
+) -> float:
     """Do one step of the optimiser and give the loss, averaged over devices."""
     for group in optimizer.param_groups:
         group["lr"] = lr

@@ -57,5 +57,6 @@ class Display:
             self.console.print(
                 f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.4f}  {shown}{' *' if event.is_best else ''}  "
                 f"{row['pictures_per_s']:.1f} pictures/s  left {int(left) // 60}:{int(left) % 60:02d}",
-                highlight=False, soft_wrap=True,
+                highlight=False,
+                soft_wrap=True,
             )

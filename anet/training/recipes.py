@@ -27,7 +27,9 @@ class Recipe:
     flips: bool = True
     affine: float = 0.0  # probability of a random rotation, shift, scale and shear
     elastic: float = 0.0  # probability of an elastic warp
-    photometric: float = 0.0  # probability of each of: brightness and contrast, gamma, illumination gradient, noise, blur
+    photometric: float = (
+        0.0  # probability of each of: brightness and contrast, gamma, illumination gradient, noise, blur
+    )
     paste: float = 0.0  # probability that a picture receives the defects of another one of its batch
     rare: float = 0.0  # classes in less than this share of pictures are shown more often (repeat factor); 0 is off
 
@@ -62,7 +64,9 @@ def find_recipe(name: str, **changes: int | None) -> Recipe:
     """Give the recipe `name` with the given `epochs` or `batch` instead of its own. Raises OptionError."""
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1)
-        raise OptionError(f"no recipe {name!r}: {' and '.join(RECIPES)} exist" + (f", {near[0]!r} is near" if near else ""))
+        raise OptionError(
+            f"no recipe {name!r}: {' and '.join(RECIPES)} exist" + (f", {near[0]!r} is near" if near else "")
+        )
     given = {key: value for key, value in changes.items() if value is not None}
     for key, value in given.items():
         if value < 1:

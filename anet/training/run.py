@@ -1,6 +1,7 @@
 """The run folder: its plan, its lock, its state for going on, and the files a person reads."""
 
 import contextlib
+import csv
 import dataclasses
 import fcntl
 import json
@@ -109,7 +110,9 @@ def read_plan(folder: Path) -> tuple[Plan, dict[str, Any]]:
         raise ModelError(f"{printable(folder / PLAN)} cannot be read: {error}") from error
 
 
-def save_state(folder: Path, state: State, network: nn.Module, ema: nn.Module, optimizer: Optimizer, scaler: dict) -> None:
+def save_state(
+    folder: Path, state: State, network: nn.Module, ema: nn.Module, optimizer: Optimizer, scaler: dict
+) -> None:
     """Write everything that going on needs as one file, all or nothing; kill -9 leaves the last one or this one."""
     tensors: dict[str, Tensor] = {f"model.{k}": v for k, v in network.state_dict().items()}
     if ema is not network:
@@ -144,3 +147,14 @@ def write_metrics(folder: Path, state: State) -> None:
     """Write `metrics.csv`, one row an epoch, from the state: after a resume it never shows an epoch twice."""
     rows = [[row.get(column) for column in COLUMNS] for row in state.history]
     atomic_write(folder / METRICS, csv_text([COLUMNS, *rows]))
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Give the rows of `metrics.csv` as numbers; an empty cell is None, a missing file no rows."""
+    try:
+        with open(folder / METRICS, newline="") as stream:
+            return [
+                {key: float(value) if value else None for key, value in row.items()} for row in csv.DictReader(stream)
+            ]
+    except FileNotFoundError:
+        return []

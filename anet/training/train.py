@@ -102,7 +102,9 @@ def resume(folder: Path, console: Console) -> Path:
     return go(fabric, plan, folder, dataset, parts, console, resume=True)
 
 
-def go(fabric: Fabric, plan: Plan, folder: Path, dataset: Dataset, parts: Split, console: Console, resume: bool) -> Path:
+def go(
+    fabric: Fabric, plan: Plan, folder: Path, dataset: Dataset, parts: Split, console: Console, resume: bool
+) -> Path:
     """Run the loop with lock, display and a clean Ctrl-C."""
     chief = fabric.is_global_zero
     keep_memory()
@@ -127,7 +129,11 @@ def go(fabric: Fabric, plan: Plan, folder: Path, dataset: Dataset, parts: Split,
             fit(fabric, plan, folder, facts, dataset, parts, show, stopping, resume)
         except Stopped:
             if chief:
-                console.print(f"stopped and saved; go on with: anet train --resume {printable(folder)}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"stopped and saved; go on with: anet train --resume {printable(folder)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             raise
     return folder
 
@@ -156,11 +162,13 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         f"{plan.network} on {dataset.name} ({dataset.task}), recipe {plan.recipe.name}: {plan.recipe.epochs} epochs, "
         f"batch {plan.recipe.batch}, size {plan.size}, seed {plan.seed}, {plan.accelerator} x {plan.devices}"
         f"{', compiled (the first step takes minutes)' if plan.compiled else ''}",
-        highlight=False, soft_wrap=True,
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(
         f"{len(parts.train)} pictures train, {len(parts.val)} validate, {len(parts.test)} test. {parts.source}",
-        highlight=False, soft_wrap=True,
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(f"run folder: {printable(folder)}", highlight=False, soft_wrap=True)
 

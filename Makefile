@@ -1,0 +1,35 @@
+# make run              the whole life of a model on synthetic surfaces; DATA=folder does it on yours
+# make test             the test suite; ANET_DATA=folder runs the tests on real pictures, too
+# make lint             format, lint, types
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHONWARNINGS ?= ignore
+
+.PHONY: run test lint env clean
+
+run: env
+	$(BIN)/anet run $(DATA) $(ARGS)
+
+test: env
+	PYTHONWARNINGS=default $(BIN)/python -m pytest $(ARGS)
+
+lint: env
+	$(BIN)/ruff check anet tests
+	$(BIN)/ruff format --check anet tests
+	$(BIN)/pyright anet
+
+env: $(VENV)/.done
+
+# torch first and pinned: installed after anything that needs it, several GB of CUDA would come along.
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "torch==2.13.0+cpu" \
+	  || { echo "no CPU build of torch in reach of pip: taking the index's own build, which is larger"; \
+	       $(BIN)/pip install --quiet "torch==2.13.0"; }
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,154 @@
+"""`anet eval`: score any model on any part of any data set; the threshold comes from validation, never from the part."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from anet.data import Dataset, Sample, load, split
+from anet.errors import DataError
+from anet.files import printable, write_json
+from anet.models import OpenModel, open_model
+from anet.provenance import commit, machine, versions
+from anet.scoring.evaluate import Evaluation, evaluate
+from anet.scoring.report import BEST, WORST, Table, Tile, write_report
+from anet.scoring.threshold import choose_threshold
+
+RESULT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """A scored part of a data set, with all that is needed to judge and to repeat it."""
+
+    facts: dict[str, Any]  # data, split, model, threshold, machine: as the JSON file holds them
+    scored: Evaluation
+    class_names: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"format": RESULT_FORMAT, **self.facts, **self.scored.to_dict()}
+
+
+def evaluate_model(
+    model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
+    split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
+) -> Result:  # fmt: skip
+    """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
+
+    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures.
+    Raises ModelError, DataError, ImageError, OutputError.
+    """
+    opened, dataset = open_model(model, threads), load(data, task, free)
+    if len(opened.class_names) != dataset.classes:
+        raise DataError(
+            f"{printable(model)} tells {', '.join(opened.class_names[1:])} apart, {printable(data)} is labelled with "
+            f"{', '.join(dataset.class_names[1:])}: they do not fit"
+        )
+    digest, trained = dataset.digest(), opened.provenance
+    same_data = trained.get("data", {}).get("digest") == digest
+    own = trained.get("split", {})
+    if protocol is None and same_data:
+        protocol, split_seed = own["protocol"], own["seed"]
+    parts = split(dataset, protocol, split_seed)
+    if not parts.part(part):
+        raise DataError(f"{printable(data)} has no {part} part under protocol {parts.protocol}")
+    chosen = choose_threshold(opened.probs, parts.val, dataset.classes)
+    scored = evaluate(opened.at(chosen.value), parts.part(part), dataset.classes)
+    other_split = same_data and (parts.protocol, parts.seed) != (own.get("protocol"), own.get("seed"))
+    facts = {
+        "data": {"name": dataset.name, "task": dataset.task, "digest": digest, "free": free, "part": part},
+        "split": {
+            "protocol": parts.protocol, "seed": parts.seed, "source": parts.source,
+            **{name: len(parts.part(name)) for name in ("train", "val", "test")},
+        },
+        "trained_on_another_split_of_this_data": other_split,
+        "threshold": {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou},
+        "model": {
+            "network": opened.network, "engine": opened.engine, "size": opened.size, "sha256": opened.sha256,
+            "class_names": list(opened.class_names), **trained,
+        },
+        "scored_by": {"commit": commit(), "versions": versions(), "machine": machine()},
+    }  # fmt: skip
+    result = Result(facts, scored, dataset.class_names)
+    if out:
+        write_json(out, result.to_dict())
+    if report:
+        report_result(report, result, opened, dataset, parts.part(part))
+    return result
+
+
+def report_result(
+    path: Path, result: Result, opened: OpenModel, dataset: Dataset, samples: tuple[Sample, ...],
+    history: list[dict] | None = None, more: tuple[Table, ...] = (),
+) -> Path:  # fmt: skip
+    """Write the HTML report of a result: facts, curves when there is a `history`, scores, pictures with the worst first."""
+    by_name = {sample.name: sample for sample in samples}
+    order = result.scored.worst_first()
+    chosen = order if len(order) <= WORST + BEST else order[:WORST] + order[-BEST:]
+    predict = opened.at(result.facts["threshold"]["value"])
+    tiles = []
+    for one in chosen:
+        image, truth = by_name[one.name].read(dataset.classes)
+        tiles.append(Tile(one.name, image, truth, predict(image), one.iou, one.outcome.replace("_", " ")))
+    title = f"{opened.network} on {dataset.name}, {dataset.task}"
+    return write_report(path, title, _facts(result), history or [], [_table(result), *more], tiles, len(order))
+
+
+def print_scores(result: Result, console: Console) -> None:
+    """Print the scores of a result as a table, and what a reader must know beside it."""
+    table = RichTable(title=None)
+    content = _table(result)
+    for index, head in enumerate(content.head):
+        table.add_column(head, justify="left" if index == 0 else "right")
+    for row in content.rows:
+        table.add_row(
+            *("–" if cell is None else f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row)
+        )
+    facts = result.facts
+    console.print(
+        f"{facts['data']['name']} {facts['data']['task']}, {facts['data']['part']}: {facts['split']['source']}",
+        soft_wrap=True,
+    )
+    console.print(table)
+    console.print(content.note, soft_wrap=True)
+    if facts["trained_on_another_split_of_this_data"]:
+        console.print(
+            "[bold red]The model was trained on another split of these pictures: it has seen some of what is scored here."
+        )
+
+
+def _table(result: Result) -> Table:
+    scores, facts = result.scored.scores, result.facts
+    rows = [
+        (name, scores.iou[k], scores.iou_mean_pictures[k], scores.dice[k], scores.precision[k], scores.recall[k])
+        for k, name in enumerate(result.class_names)
+    ]
+    if len(result.class_names) > 2:
+        rows += [("mean without background", scores.miou, None, None, None, None)]
+    rows += [("mean with background", scores.miou_with_background, None, None, None, None)]
+    threshold = facts["threshold"]
+    origin = (
+        "chosen on validation" if threshold["chosen"] == "validation" else "the default: validation shows no defect"
+    )
+    note = (
+        f"{scores.pictures} pictures: {scores.escapes} of {scores.defect_pictures} with a defect passed as good, "
+        f"{scores.off_target} flagged only beside it; {scores.false_defects} of {scores.sound_pictures} sound ones flagged. "
+        f"Threshold {threshold['value']:.3f}, {origin}."
+    )
+    head = ("class", "IoU (eq. 8)", "IoU, mean of pictures", "Dice", "precision", "recall")
+    return Table(f"Scores on the {facts['data']['part']} part", head, tuple(rows), note)
+
+
+def _facts(result: Result) -> dict[str, str]:
+    facts, model = result.facts, result.facts["model"]
+    recipe, where = model.get("recipe", {}), facts["scored_by"]["machine"]
+    return {
+        "data": f"{facts['data']['name']}, {facts['data']['task']} (digest {facts['data']['digest'][:12]})",
+        "split": f"{facts['split']['train']} train, {facts['split']['val']} validation, {facts['split']['test']} test; {facts['split']['source']}",
+        "recipe": f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, best at {model.get('epoch', '?')}, seed {model.get('seed', '?')}",
+        "model": f"{model['network']} at {model['size']} px, scored by {model['engine']} (sha256 {model['sha256'][:12]})",
+        "machine": f"{where['cpu']}, {where['cores']} cores",
+        "commit": str(facts["scored_by"]["commit"]),
+    }

@@ -1,0 +1,63 @@
+"""Open whatever a user calls a model: a run folder, a .safetensors file or an exported bundle, all scored alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anet.files import sha256
+from anet.frame import Frame, decide
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model as a function of pictures: `probs(image)` gives `(H, W, channels) float32` of the picture's own size."""
+
+    probs: Callable[[np.ndarray], np.ndarray]
+    network: str
+    class_names: tuple[str, ...]
+    size: int
+    threshold: float
+    engine: str  # "torch" or "openvino"
+    sha256: str  # of the model file, or of the bundle's card
+    provenance: dict[str, Any]
+
+    def at(self, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Give the function from a picture to its `(H, W) uint8` mask at `threshold`."""
+        return lambda image: decide(self.probs(image), threshold)
+
+
+def open_model(path: Path, threads: int = 0) -> OpenModel:
+    """Open a model. Raises ModelError when it is missing, damaged or foreign; torch is imported only for training's files."""
+    path = Path(path)
+    if (path / "card.json").exists():
+        return _open_bundle(path, threads)
+    from anet.training.checkpoint import find_model, load_model
+    from anet.training.predictor import Predictor
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    network, facts = load_model(path)
+    return OpenModel(
+        Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch",
+        sha256(find_model(path).read_bytes()), facts.provenance,
+    )  # fmt: skip
+
+
+def _open_bundle(path: Path, threads: int) -> OpenModel:
+    from anet.runtime.engine import Engine
+
+    engine = Engine(path, threads)
+    card, frame = engine.card, Frame(engine.card.size)
+
+    def probs(image: np.ndarray) -> np.ndarray:
+        return frame.back(engine.probs(frame.image(image)), *image.shape[:2])
+
+    return OpenModel(
+        probs, card.network, card.class_names, card.size, card.threshold, "openvino",
+        sha256((path / "card.json").read_bytes()), card.provenance,
+    )  # fmt: skip
