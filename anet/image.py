@@ -205,7 +205,9 @@ def _named(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError(f"cannot read {printable(name)}: not enough memory for it") from error
     except Exception as error:
-        raise ImageError(f"cannot read {printable(name)}: it is damaged ({_reason(error)})") from error
+        raise ImageError(
+            f"cannot read {printable(name)}: it is damaged or of a rare kind ({_reason(error)})"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

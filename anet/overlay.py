@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-# Class k is drawn in PALETTE[k], background not at all. The colour-blind can tell them apart (after Okabe and Ito, 2008).
+# Class k is drawn in PALETTE[k], background not at all. The colour-blind can tell them apart (Okabe and Ito, 2008).
 PALETTE = (
     (0, 0, 0),
     (230, 60, 40),

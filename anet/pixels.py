@@ -54,7 +54,7 @@ def stored(header: Header, picture: "Image") -> np.ndarray:
     """Give the stored values of a mask, alpha dropped: `(H, W)` or `(H, W, 3)`."""
     if header.bits == 16 and header.samples > 1:
         return _deep(header)
-    values = np.array(picture)
+    values = np.array(picture.convert("RGB") if picture.mode in ("CMYK", "YCbCr") else picture)
     if picture.mode == "1":
         values = values.astype(np.uint8) * 255
     elif picture.mode == "L" and header.bits in (2, 4):  # the decoder stretched them to 0..255
@@ -83,9 +83,8 @@ def _from_float(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise Refused("it holds NaN or infinity")
     if values.min() < 0 or values.max() > 1:
-        raise Refused(
-            f"float values must be 0 to 1, found {values.min():g} to {values.max():g}: scale them, or save 16 bits"
-        )
+        found = f"{values.min():g} to {values.max():g}"
+        raise Refused(f"its float values are {found}, not 0 to 1: divide them by their full scale, or save 16 bits")
     return np.rint(values * 255).astype(np.uint8)
 
 

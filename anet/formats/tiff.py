@@ -98,6 +98,8 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
     bits = every[0]
     if len(set(every)) != 1 or len(set(page.numbers(FORMAT, (1,)))) != 1:
         raise Refused("a TIFF whose channels differ in kind is not read: save it as grey or RGB")
+    if page.numbers(FORMAT, (1,))[0] == 3 and (bits != 32 or samples != 1):
+        raise Refused(f"a float TIFF of {samples} channels of {bits} bits is not read: save it with 8 or 16 bits")
     check_size(w, h, bits * samples, limits)
     for tag in SINGLE:
         page.number(tag)
