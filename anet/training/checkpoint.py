@@ -5,6 +5,7 @@ versions and the SHA-256 of the whole file. A kill between two files can thus ne
 """
 
 import json
+import math
 import stat
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from anet.errors import ModelError, OptionError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, seal
-from anet.frame import Frame
+from anet.frame import IGNORE, Frame
 from anet.nets import build
 
 FORMAT = 1
@@ -90,12 +91,25 @@ def load_model(path: Path) -> tuple[nn.Module, Facts]:
     try:
         known = {one.name for one in fields(Facts)} & found.keys()
         facts = Facts(**{k: tuple(found[k]) if isinstance(found[k], list) else found[k] for k in known})
-        Frame(facts.size)
+        check_facts(facts)
         network = build(facts.network, facts.channels)
-    except (TypeError, OptionError) as error:
-        raise ModelError(f"{printable(path)} does not describe a model this anet knows: {error}") from error
+    except (TypeError, AttributeError, ValueError, OptionError) as error:
+        raise ModelError(
+            f"{printable(path)} does not describe a model this anet knows: {printable(str(error))}"
+        ) from error
     load_weights(network, tensors, f"{printable(path)} ({facts.network})")
     return network.eval(), facts
+
+
+def check_facts(facts: Facts) -> None:
+    """Refuse a description from which no picture could be judged. Raises ValueError, TypeError, OptionError."""
+    if not (2 <= len(facts.class_names) <= IGNORE and all(isinstance(name, str) for name in facts.class_names)):
+        raise ValueError("class_names must be background and 1 to 254 classes")
+    if len(facts.mean) != 3 or len(facts.std) != 3 or not all(map(math.isfinite, facts.mean + facts.std)):
+        raise ValueError("mean and std must be three finite numbers each")
+    if min(facts.std) <= 0 or not 0 <= facts.threshold <= 1:
+        raise ValueError("std must be above 0 and threshold in 0..1")
+    Frame(facts.size)
 
 
 def load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
@@ -105,7 +119,7 @@ def load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> N
     shapes = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
     for what, keys in (("missing", missing), ("foreign", foreign), ("misshapen", sorted(shapes))):
         if keys:
-            raise ModelError(f"{name} is another network: {len(keys)} {what} keys, the first is {keys[0]}")
+            raise ModelError(f"{name} is another network: {len(keys)} {what} keys, the first is {printable(keys[0])}")
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise ModelError(f"{name} holds weights that are NaN or infinite")
     network.load_state_dict(tensors)

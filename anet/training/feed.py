@@ -1,4 +1,4 @@
-"""From samples to batches: framed pictures, kept in memory when they fit, in an order that only seed and epoch decide."""
+"""From samples to batches: framed pictures, kept in memory when they fit, in an order of seed and epoch alone."""
 
 import math
 from collections.abc import Iterator, Sequence

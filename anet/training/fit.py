@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from anet.data.dataset import Dataset, Sample, Split
 from anet.errors import TrainingError
+from anet.files import printable
 from anet.frame import Frame
 from anet.nets import build
 from anet.nets.deployable import Deployable
@@ -45,7 +46,7 @@ class Event:
     pictures: int = 0  # in the step, over all devices
 
 
-class Stopped(Exception):
+class Stopped(KeyboardInterrupt):
     """Raised when the user asked for an end: the state is saved."""
 
 
@@ -70,6 +71,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     state, scaler = State(), {}
     if resume and (folder / run.STATE).exists():
         state, scaler = run.load_state(folder, network, ema, optimizer)
+        if chief:  # a kill may have come between the state and this
+            run.write_metrics(folder, state)
     model, optimizer = fabric.setup(torch.compile(network) if plan.compiled else network, optimizer)
     ema.to(fabric.device)
     restore_scaler(fabric, scaler)
@@ -86,30 +89,31 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             x = prepare.normalise(x).contiguous(memory_format=torch.channels_last)
             lr = recipe.lr_at(state.step, steps)
             loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip)
+            where = epoch + 1, state.step % batches.per_epoch + 1, names, folder
             if not math.isfinite(loss):
-                raise TrainingError(
-                    f"loss is {loss} in epoch {epoch + 1}, batch {state.step % batches.per_epoch + 1} "
-                    f"({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}): a smaller learning rate or 32-bit "
-                    f"precision may help; the last good weights are kept in {folder}"
-                )
+                raise diverged(f"loss is {loss}", *where)
             if ema is not network:
                 update_average(ema, network, recipe.ema, state.step)
-            state.step, state.loss_sum, seen = (
-                state.step + 1,
-                state.loss_sum + loss,
-                seen + len(names) * fabric.world_size,
-            )
-            show(Event(epoch + 1, recipe.epochs, state.step, steps, loss, pictures=len(names) * fabric.world_size))
+            pictures = len(names) * fabric.world_size
+            state.step, state.loss_sum, seen = state.step + 1, state.loss_sum + loss, seen + pictures
+            show(Event(epoch + 1, recipe.epochs, state.step, steps, loss, pictures=pictures))
             inside = state.step % batches.per_epoch
-            if fabric.broadcast(stop()) if fabric.world_size > 1 else stop():
+            if not inside:  # the epoch's end: a stop waits for its validation, which a resumed run would never do
+                continue
+            stopping = asked(fabric, stop)
+            if stopping or (plan.save_every and inside % plan.save_every == 0):
+                check_weights(network, *where)
                 save(fabric, folder, state, network, ema, optimizer)
+            if stopping:
                 raise Stopped
-            if plan.save_every and inside and inside % plan.save_every == 0:
-                save(fabric, folder, state, network, ema, optimizer)
         first_batch = 0
+        check_weights(network, *where)
         speed = seen / (time.perf_counter() - started)
         if chief:
-            scores = evaluate(predictor, val, dataset.classes).scores
+            try:
+                scores = evaluate(predictor, val, dataset.classes).scores
+            except ValueError as error:  # finite weights whose answers are not
+                raise diverged(f"validation failed ({error})", *where) from error
             row = {
                 "epoch": epoch + 1, "step": state.step, "lr": lr, "train_loss": state.loss_sum / batches.per_epoch,
                 "val_iou": scores.miou, "val_iou_mean_pictures": mean_defect(scores.iou_mean_pictures),
@@ -128,6 +132,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
         state.loss_sum = 0.0
         fabric.barrier()
         save(fabric, folder, state, network, ema, optimizer)
+        if epoch + 1 < recipe.epochs and asked(fabric, stop):
+            raise Stopped
     return finish(folder, val, dataset.classes, fabric) if chief else facts
 
 
@@ -172,6 +178,26 @@ def update_average(ema: nn.Module, network: nn.Module, decay: float, step: int) 
     torch._foreach_lerp_([averaged[k] for k in floats], [current[k] for k in floats], share)
     for key in averaged.keys() - set(floats):
         averaged[key].copy_(current[key])
+
+
+def asked(fabric: Fabric, stop: Callable[[], bool]) -> bool:
+    """Say whether the first process was asked to stop: all must leave at the same step."""
+    return fabric.broadcast(stop()) if fabric.world_size > 1 else stop()
+
+
+def check_weights(network: nn.Module, *where) -> None:
+    """Refuse to save weights that a finite loss has led astray. Raises TrainingError."""
+    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+        raise diverged("weights are NaN or infinite after the step", *where)
+
+
+def diverged(what: str, epoch: int, batch: int, names: list[str], folder: Path) -> TrainingError:
+    """Give the error of a training that cannot go on, naming where."""
+    shown = ", ".join(printable(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
+    return TrainingError(
+        f"{what} in epoch {epoch}, batch {batch} ({shown}): a smaller learning rate or 32-bit precision may help; "
+        f"the last good weights are kept in {printable(folder)}"
+    )
 
 
 def save(fabric: Fabric, folder: Path, state: State, network: nn.Module, ema: nn.Module, optimizer: Optimizer) -> None:

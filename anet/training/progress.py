@@ -11,15 +11,15 @@ from anet.training.fit import Event
 class Display:
     """Show epoch, loss, validation IoU, pictures/s and the time that is left. Use as a context manager."""
 
-    def __init__(self, console: Console, steps: int, done: int):
+    def __init__(self, console: Console):
         self.console, self.best, self.mark, self.seen, self.speed = console, "", time.perf_counter(), 0, 0.0
-        self.started, self.first = time.perf_counter(), done
+        self.started, self.first = time.perf_counter(), -1  # the step at which this process began
         columns = (
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("steps"),
             TimeElapsedColumn(), TextColumn("· left"), TimeRemainingColumn(),
         )  # fmt: skip
         self.progress = Progress(*columns, console=console, speed_estimate_period=120, disable=not console.is_terminal)
-        self.task = self.progress.add_task("starting", total=steps, completed=done)
+        self.task = self.progress.add_task("starting", total=None)
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -29,6 +29,8 @@ class Display:
         self.progress.stop()
 
     def __call__(self, event: Event) -> None:
+        if self.first < 0:
+            self.first = event.step - 1
         if event.row is None:
             self._step(event)
         else:
@@ -42,7 +44,7 @@ class Display:
         text = f"epoch {event.epoch}/{event.epochs} · loss {event.loss:.3f}{self.best}"
         if self.speed:
             text += f" · {self.speed:.1f} pictures/s"
-        self.progress.update(self.task, completed=event.step, description=text)
+        self.progress.update(self.task, completed=event.step, total=event.steps, description=text)
 
     def _epoch(self, event: Event) -> None:
         row = event.row or {}

@@ -46,7 +46,7 @@ class Recipe:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-# Paper, section IV-A.2: SGD, lr 3e-4, momentum 0.9, weight decay 1e-4, 2000 epochs, random 90-degree rotation and flips;
+# Paper, section IV-A.2: SGD, lr 3e-4, momentum 0.9, weight decay 1e-4, 2000 epochs, random 90-degree rotation, flips;
 # batch 16 for NEU-Seg at 224, 4 for the sets at 512 (`--batch 4`). "No auxiliary training strategies" (III-E).
 PAPER = Recipe("paper", "sgd", lr=3e-4, weight_decay=1e-4, epochs=2000, batch=16, schedule="constant")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from anet.errors import ModelError, OptionError, OutputError
-from anet.files import atomic_write, check_writable, csv_text, printable, write_json
+from anet.files import UNSEALED, atomic_write, check_seal, check_writable, csv_text, printable, seal
 from anet.training.checkpoint import load_tensors, load_weights, save_tensors
 from anet.training.recipes import Recipe
 
@@ -59,20 +59,22 @@ class State:
 
 
 def new_folder(runs: Path, name: str | None, default: str) -> Path:
-    """Make the folder of a new run: `name`, which must be free, or `default` with the next free number. Raises OutputError."""
+    """Make the folder of a new run: `name`, which must be free, or `default` with the next free number.
+
+    Raises OptionError for a name that is no plain folder name, OutputError.
+    """
+    if name is not None and (name in ("", ".", "..") or "/" in name):
+        raise OptionError(f"--name {printable(name)!r} is not a plain folder name: a word without / works")
     check_writable(runs)
     for number in range(1, 10_000):
         folder = runs / (name or (default if number == 1 else f"{default}-{number}"))
-        if folder.parent.resolve() != runs.resolve():
-            raise OptionError(f"--name {printable(name or '')!r} is not a plain folder name")
         try:
             folder.mkdir()
             return folder
         except FileExistsError:
             if name:
-                raise OutputError(
-                    f"{printable(folder)} exists: `anet train --resume {printable(folder)}` goes on with it, another --name starts anew"
-                ) from None
+                on = f"`anet train --resume {printable(folder)}` goes on with it, " * (folder / PLAN).exists()
+                raise OutputError(f"{printable(folder)} exists: {on}another --name starts anew") from None
         except OSError as error:
             raise OutputError(f"cannot make {printable(folder)}: {error.strerror}") from error
     raise OutputError(f"{printable(runs)} is full of runs named {default}: give a --name")
@@ -80,31 +82,41 @@ def new_folder(runs: Path, name: str | None, default: str) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder for one process; the lock goes with the process, however it ends. Raises OutputError."""
+    """Hold a run folder for one process; the lock goes with the process, however it ends. Raises OutputError.
+
+    What killed saves left half-written is removed. The lock is POSIX's (lockf): flock's would be inherited by the
+    processes that decode pictures and outlive a killed training in them by seconds.
+    """
     try:
-        stream = open(folder / LOCK, "w")
+        stream = open(folder / LOCK, "w")  # noqa: SIM115  closed by the `with` below
     except OSError as error:
         raise OutputError(f"cannot write into {printable(folder)}: {error.strerror}") from error
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise OutputError(f"{printable(folder)} is in use by another training") from None
+        for left in folder.glob(".tmp-*"):
+            with contextlib.suppress(OSError):
+                left.unlink()
         yield
 
 
 def write_plan(folder: Path, plan: Plan, facts: dict[str, Any]) -> None:
-    """Write `run.json`: the plan, and the facts that go with every result."""
-    write_json(folder / PLAN, {"plan": plan.to_dict(), **facts})
+    """Write `run.json`: the plan, and the facts that go with every result, sealed against damage."""
+    content = {"sha256": UNSEALED, "plan": plan.to_dict(), **facts}
+    atomic_write(folder / PLAN, seal(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n"))
 
 
 def read_plan(folder: Path) -> tuple[Plan, dict[str, Any]]:
-    """Read `run.json` of a run to be resumed. Raises ModelError."""
+    """Read `run.json` of a run: the plan, and the facts beside it. Raises ModelError."""
     try:
-        content = json.loads((folder / PLAN).read_text())
+        data = (folder / PLAN).read_bytes()
+        check_seal(data, printable(folder / PLAN))
+        content = json.loads(data)
         plan = content.pop("plan")
         return Plan(**{**plan, "recipe": Recipe(**plan["recipe"])}), content
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"{printable(folder)} is no run folder: {PLAN} is missing") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{printable(folder / PLAN)} cannot be read: {error}") from error

@@ -1,19 +1,21 @@
 """`anet train`: from options to a finished run folder. The loop itself is in `fit`."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from anet.data import load, split
 from anet.data.dataset import Dataset, Split
-from anet.errors import ModelError, OptionError
+from anet.errors import AnetError, ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
 from anet.nets import build
@@ -57,8 +59,8 @@ class Options:
     save_every: int = 0
 
 
-def train(options: Options, console: Console) -> Path:
-    """Train anew; give the run folder. Raises AnetError, and Stopped after Ctrl-C with the state saved."""
+def train(options: Options, console: Console) -> Path | None:
+    """Train anew; give the run folder, None in helper processes. Raises AnetError, and Stopped after Ctrl-C, saved."""
     accelerator = find_device(options.device)
     precision = find_precision(options.precision, accelerator)
     recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
@@ -80,16 +82,17 @@ def train(options: Options, console: Console) -> Path:
         compiled=compiled, threads=torch.get_num_threads(), save_every=options.save_every,
     )  # fmt: skip
     default = f"{dataset.name}-{dataset.task}-{options.network}-{recipe.name}-s{options.seed}"
-    folder = None
-    if fabric.is_global_zero:
-        folder = run.new_folder(Path(options.runs), options.name, default.replace("/", "_")[:120])
-    folder = fabric.broadcast(folder)
-    if fabric.is_global_zero:
-        run.write_plan(folder, plan, {"model": None, "provenance": provenance(dataset, parts, plan)})
+
+    def begin() -> Path:
+        folder = run.new_folder(Path(options.runs), options.name, default.replace("/", "_")[:60])
+        run.write_plan(folder, plan, {"provenance": provenance(dataset, parts, plan)})
+        return folder
+
+    folder = first_process(fabric, begin)
     return go(fabric, plan, folder, dataset, parts, console, resume=False)
 
 
-def resume(folder: Path, console: Console) -> Path:
+def resume(folder: Path, console: Console) -> Path | None:
     """Go on with a run that was stopped or killed, as if it never had been. Raises as `train`."""
     folder = Path(folder)
     plan, content = run.read_plan(folder)
@@ -97,14 +100,14 @@ def resume(folder: Path, console: Console) -> Path:
     parts = split(dataset, plan.protocol, plan.split_seed)
     if dataset.digest() != content["provenance"]["data"]["digest"]:
         raise ModelError(f"{printable(plan.data)} has changed since {printable(folder)} began: start a new run")
-    torch.set_num_threads(plan.threads)
     fabric = launch(plan.accelerator, plan.devices, plan.precision)
+    torch.set_num_threads(plan.threads)  # other sums, other bits
     return go(fabric, plan, folder, dataset, parts, console, resume=True)
 
 
 def go(
     fabric: Fabric, plan: Plan, folder: Path, dataset: Dataset, parts: Split, console: Console, resume: bool
-) -> Path:
+) -> Path | None:
     """Run the loop with lock, display and a clean Ctrl-C."""
     chief = fabric.is_global_zero
     keep_memory()
@@ -114,28 +117,39 @@ def go(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
         provenance=content["provenance"],
     )  # fmt: skip
-    if chief:
-        describe(console, plan, folder, dataset, parts)
-    stopping = catch_signals()
-    steps, done = 1, 0
-    with run.locked(folder) if chief else _nothing(), Display(console, steps, done) if chief else _nothing() as display:
-
-        def show(event) -> None:
-            if display is not None:
-                display.progress.update(display.task, total=event.steps)
-                display(event)
-
+    with contextlib.ExitStack() as stack:
+        first_process(fabric, lambda: stack.enter_context(run.locked(folder)))
+        stopping = stack.enter_context(stop_signals())
+        if chief:
+            describe(console, plan, folder, dataset, parts)
+        show = stack.enter_context(Display(console)) if chief else lambda event: None
         try:
             fit(fabric, plan, folder, facts, dataset, parts, show, stopping, resume)
         except Stopped:
-            if chief:
-                console.print(
-                    f"stopped and saved; go on with: anet train --resume {printable(folder)}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+            if not chief:  # a helper that ends with an error would make Fabric kill the first process
+                return None
+            advice = f"stopped and saved; go on with: anet train --resume {printable(folder)}"
+            console.print(advice, highlight=False, soft_wrap=True)
             raise
-    return folder
+    return folder if chief else None
+
+
+def first_process(fabric: Fabric, do: Callable[[], Any]) -> Any:
+    """Let the first of all processes do something and give its answer to all; its AnetError ends them all.
+
+    Otherwise the helpers of a training on several devices would wait for a process that is gone.
+    """
+    answer = None
+    if fabric.is_global_zero:
+        try:
+            answer = do()
+        except AnetError as error:
+            answer = error
+    if fabric.world_size > 1:
+        answer = fabric.broadcast(answer)
+    if isinstance(answer, AnetError):
+        raise answer if fabric.is_global_zero else SystemExit(0)
+    return answer
 
 
 def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
@@ -181,10 +195,8 @@ def launch(accelerator: str, devices: int, precision: str) -> Fabric:
             strategy="ddp" if devices > 1 else "auto",
         )  # fmt: skip
         fabric.launch()
-    except (ValueError, RuntimeError) as error:
-        if type(error).__name__ == "MisconfigurationException" or isinstance(error, (ValueError, RuntimeError)):
-            raise OptionError(f"cannot use {devices} x {accelerator}: {str(error).splitlines()[0]}") from error
-        raise
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise OptionError(f"cannot use {devices} x {accelerator}: {[*str(error).splitlines(), ''][0]}") from error
     return fabric
 
 
@@ -217,7 +229,8 @@ def can_compile() -> bool:
     return bool(os.environ.get("CXX") or which("g++") or which("clang++"))
 
 
-def catch_signals() -> Callable[[], bool]:
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a wish to stop after the running step; the second one ends at once."""
     wishes: list[int] = []
 
@@ -227,14 +240,9 @@ def catch_signals() -> Callable[[], bool]:
             os.kill(os.getpid(), number)
         wishes.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, wish)
-    return lambda: bool(wishes)
-
-
-class _nothing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *error: object) -> None:
-        return None
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
