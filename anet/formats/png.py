@@ -12,7 +12,8 @@ KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # without acTL an animated PNG is i
 def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
     """Walk the chunks of a PNG. Raises Refused when one is cut, changed, or out of place."""
     pieces: list[Piece] = [data[:8]]
-    size, turned, at, kind = None, 1, 8, b""
+    size: tuple[int, int, int, int] | None = None
+    turned, at, kind = 1, 8, b""
     while kind != b"IEND":
         clock.check()
         kind, end = _chunk(data, at)
@@ -30,6 +31,7 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
         elif not kind[0] & 32:
             raise Refused(f"it holds a PNG chunk {_shown(kind)} that nobody defined")
         at = end
+    assert size is not None  # the first chunk was IHDR
     w, h, bits, samples = size
     return Header("PNG", h, w, bits, samples, tuple(pieces), turned)
 

@@ -100,6 +100,8 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
         raise Refused("a TIFF whose channels differ in kind is not read: save it as grey or RGB")
     if page.numbers(FORMAT, (1,))[0] == 3 and (bits != 32 or samples != 1):
         raise Refused(f"a float TIFF of {samples} channels of {bits} bits is not read: save it with 8 or 16 bits")
+    if bits > 8 and samples > 1 and page.number(PLANAR, 1) == 2:
+        raise Refused("a 16-bit TIFF that keeps its channels apart is not read: save it interleaved, or as PNG")
     check_size(w, h, bits * samples, limits)
     for tag in SINGLE:
         page.number(tag)
