@@ -1,22 +1,60 @@
 """The command line: each verb parses, calls one function and prints. Imports wait until a verb needs them."""
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from anet import __version__
+from anet.errors import AnetError
+from anet.files import printable
 
-console, errors = Console(), Console(stderr=True)
+console = Console()
+TRAINING = ("torch", "kornia", "lightning_fabric", "safetensors")  # what the base install does without
+
+
+class Verbs(TyperGroup):
+    """All verbs, and how each may end: the exit code says it, and at most one line on stderr says why."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 130 (Ctrl-C) or 141 (nobody reads)."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # here, not at exit, where a reader that is gone would be a traceback
+        except AnetError as error:
+            raise _ending(2, error) from None
+        except KeyboardInterrupt as error:  # typer would end without a word
+            raise _ending(130, str(error) or "stopped") from None
+        except (BrokenPipeError, SystemExit) as error:  # `anet ... | head`, to which rich answers with SystemExit(1)
+            if isinstance(error, SystemExit) and error.code != 1:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None  # as a shell sees `cat ... | head`: neither verdict nor error
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in TRAINING:
+                raise
+            raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
+
+
+def _ending(code: int, reason: object) -> typer.Exit:
+    print(f"anet: {' '.join(printable(str(reason)).split())}", file=sys.stderr)
+    return typer.Exit(code)
+
+
 plain = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
     "no_args_is_help": True,
 }
 app = typer.Typer(
-    help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", **plain
+    help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", cls=Verbs, **plain
 )
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **plain)
 bench_app = typer.Typer(help="Measure speed on this machine, interleaved in one run.", **plain)
@@ -29,9 +67,9 @@ Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that 
 Protocol = Annotated[
     str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
 ]
-SplitSeed = Annotated[int, typer.Option(help="Which split of the protocol.")]
+SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
 Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
-Threads = Annotated[int, typer.Option(help="CPU threads of the runtime; 0 lets it choose.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
 
 
 def _version(wanted: bool) -> None:
@@ -119,7 +157,7 @@ def export(
     from anet.pipeline import export_run
 
     bundle, parity = export_run(run, out)
-    console.print(f"{bundle}: " + ", ".join(f"{key} {value}" for key, value in parity.items()), highlight=False)
+    print(f"{printable(bundle)}: " + ", ".join(f"{key} {value}" for key, value in parity.items()))
 
 
 @app.command()
@@ -145,8 +183,8 @@ def inspect(
 @app.command()
 def complexity(
     network: Annotated[str, typer.Argument(help="Network by name.")],
-    size: Annotated[int, typer.Option(help="Side of the square input.")] = 224,
-    classes: Annotated[int, typer.Option(help="Outputs of the network.")] = 1,
+    size: Annotated[int, typer.Option(min=1, help="Side of the square input.")] = 224,
+    classes: Annotated[int, typer.Option(min=1, help="Outputs of the network.")] = 1,
     as_paper: Annotated[bool, typer.Option("--as-paper", help="Add the paper's way of counting.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False,
 ) -> None:
@@ -162,15 +200,15 @@ def complexity(
 def run(
     data: Annotated[Path | None, typer.Argument(help="Folder of a data set; synthetic surfaces by default.")] = None,
     task: Task = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of training; sized to the data by default.")] = None,
-    size: Annotated[int, typer.Option(help="Side of the network's square input.")] = 224,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; sized to the data by default.")] = None,
+    size: Annotated[int, typer.Option(min=1, help="Side of the network's square input.")] = 224,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    seed: Annotated[int, typer.Option(help="Of the synthetic set and the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic set and the training.")] = 0,
 ) -> None:
     """Do it all: data, training, scores, export, torch-free inspection, report."""
     from anet.pipeline import run_all
 
-    print(run_all(data, task, epochs, size, out, seed, console))
+    print(printable(run_all(data, task, epochs, size, out, seed, console)))
 
 
 @app.command()
@@ -189,7 +227,7 @@ def check(
     split_seed: SplitSeed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding with every file, as JSON.")] = False,
 ) -> None:
-    """Find every fault of a data set in one run, leaks between train and test included. Exit code 1 when there are errors."""
+    """Find every fault of a data set in one run, leaks between its parts included. Exit code 1: there are errors."""
     from anet.data.audit import check, print_report
 
     report = check(data, task, protocol, split_seed)
@@ -202,12 +240,12 @@ def synth(
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     pictures: Annotated[int, typer.Option(help="Number of pictures.")] = 120,
     size: Annotated[int, typer.Option(help="Side of each picture in pixels.")] = 192,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Make a synthetic set of surfaces with scratches, inclusions, patches, cracks and pores."""
     from anet.data.synthetic import synthesize
 
-    console.print(f"{pictures} pictures in {synthesize(out, pictures, size, seed)}", highlight=False)
+    print(f"{pictures} pictures in {printable(synthesize(out, pictures, size, seed))}")
 
 
 @data_app.command()
@@ -235,14 +273,14 @@ def show(
     from anet.image import write_png
 
     write_png(out, dataset_sheet(load(data, task, free), limit))
-    console.print(f"{out}", highlight=False)
+    print(printable(out))
 
 
 @bench_app.command("train")
 def bench_train(
-    size: Annotated[int, typer.Option(help="Side of the network's square input.")] = 224,
-    batch: Annotated[int, typer.Option(help="Pictures a step.")] = 16,
-    rounds: Annotated[int, typer.Option(help="Interleaved rounds.")] = 5,
+    size: Annotated[int, typer.Option(min=1, help="Side of the network's square input.")] = 224,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Measure torch.compile, too.")] = True,
 ) -> None:
     """Measure a training step: the plain eager loop beside ours, and what augmentation costs."""
