@@ -12,6 +12,7 @@ A picture is `(H, W, 3) uint8` RGB everywhere, upright by its EXIF orientation, 
 """
 
 import contextlib
+import ctypes
 import io
 import os
 import stat
@@ -59,6 +60,17 @@ PLUGINS = {
     "TIFF": _Tiff,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
+
+
+def _hush_libtiff() -> None:
+    """Stop libtiff printing to stderr about damaged files: the error is raised, and one line is what a user gets."""
+    with contextlib.suppress(OSError, AttributeError):  # no /proc, no libtiff of its own: then it prints
+        mapped = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+        for library in {line.split(maxsplit=5)[-1] for line in mapped if "/libtiff" in line}:
+            ctypes.CDLL(library).TIFFSetErrorHandler(None)
+
+
+_hush_libtiff()
 
 
 def read_image(path: Path | str, limits: Limits = LIMITS) -> np.ndarray:

@@ -49,6 +49,15 @@ def test_a_cut_file_gives_no_picture_unless_no_pixel_is_lost(name):
             assert at >= len(content) - 4 and not name.startswith(("png", "jpeg", "webp")) and (image == whole).all()
 
 
+@pytest.mark.parametrize("name", ["tiff_lzw RGB", "zstd L", "tiff_adobe_deflate RGBA", "group4", "jpeg RGB"])
+def test_decoders_print_nothing(name, capfd):
+    content = GOOD[name]
+    middle = len(content) * 2 // 3
+    for start in (200, middle):
+        read_or_none(content[:start] + b"\xfe\x55\0\x33" * 4 + content[start + 16 :])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_more_than_40_good_and_300_bad_files_are_tried():
     assert len(GOOD) >= 40 and len(REFUSED) >= 300
 
