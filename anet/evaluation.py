@@ -1,4 +1,4 @@
-"""`anet eval`: score any model on any part of any data set; the threshold comes from validation, never from the part."""
+"""`anet eval`: score any model on any part of a data set; its threshold comes from validation, never from the part."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def report_result(
     path: Path, result: Result, opened: OpenModel, dataset: Dataset, samples: tuple[Sample, ...],
     history: list[dict] | None = None, more: tuple[Table, ...] = (),
 ) -> Path:  # fmt: skip
-    """Write the HTML report of a result: facts, curves when there is a `history`, scores, pictures with the worst first."""
+    """Write the HTML report of a result: facts, curves from `history`, scores, pictures with the worst first."""
     by_name = {sample.name: sample for sample in samples}
     order = result.scored.worst_first()
     chosen = order if len(order) <= WORST + BEST else order[:WORST] + order[-BEST:]
@@ -115,7 +115,7 @@ def print_scores(result: Result, console: Console) -> None:
     console.print(content.note, soft_wrap=True)
     if facts["trained_on_another_split_of_this_data"]:
         console.print(
-            "[bold red]The model was trained on another split of these pictures: it has seen some of what is scored here."
+            "[bold red]The model was trained on another split of these pictures: it saw some of what is scored here."
         )
 
 
@@ -134,8 +134,8 @@ def _table(result: Result) -> Table:
     )
     note = (
         f"{scores.pictures} pictures: {scores.escapes} of {scores.defect_pictures} with a defect passed as good, "
-        f"{scores.off_target} flagged only beside it; {scores.false_defects} of {scores.sound_pictures} sound ones flagged. "
-        f"Threshold {threshold['value']:.3f}, {origin}."
+        f"{scores.off_target} flagged only beside it; {scores.false_defects} of {scores.sound_pictures} sound ones "
+        f"flagged. Threshold {threshold['value']:.3f}, {origin}."
     )
     head = ("class", "IoU (eq. 8)", "IoU, mean of pictures", "Dice", "precision", "recall")
     return Table(f"Scores on the {facts['data']['part']} part", head, tuple(rows), note)
@@ -143,12 +143,14 @@ def _table(result: Result) -> Table:
 
 def _facts(result: Result) -> dict[str, str]:
     facts, model = result.facts, result.facts["model"]
-    recipe, where = model.get("recipe", {}), facts["scored_by"]["machine"]
+    data, split, recipe = facts["data"], facts["split"], model.get("recipe", {})
+    where = facts["scored_by"]["machine"]
+    trained = f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, best at {model.get('epoch', '?')}"
     return {
-        "data": f"{facts['data']['name']}, {facts['data']['task']} (digest {facts['data']['digest'][:12]})",
-        "split": f"{facts['split']['train']} train, {facts['split']['val']} validation, {facts['split']['test']} test; {facts['split']['source']}",
-        "recipe": f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, best at {model.get('epoch', '?')}, seed {model.get('seed', '?')}",
-        "model": f"{model['network']} at {model['size']} px, scored by {model['engine']} (sha256 {model['sha256'][:12]})",
+        "data": f"{data['name']}, {data['task']} (digest {data['digest'][:12]})",
+        "split": f"{split['train']} train, {split['val']} validation, {split['test']} test; {split['source']}",
+        "recipe": f"{trained}, seed {model.get('seed', '?')}",
+        "model": f"{model['network']} at {model['size']} px, by {model['engine']} (sha256 {model['sha256'][:12]})",
         "machine": f"{where['cpu']}, {where['cores']} cores",
         "commit": str(facts["scored_by"]["commit"]),
     }

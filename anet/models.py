@@ -30,7 +30,7 @@ class OpenModel:
 
 
 def open_model(path: Path, threads: int = 0) -> OpenModel:
-    """Open a model. Raises ModelError when it is missing, damaged or foreign; torch is imported only for training's files."""
+    """Open a model; torch is imported only for training's files. Raises ModelError: missing, damaged or foreign."""
     path = Path(path)
     if (path / "card.json").exists():
         return _open_bundle(path, threads)

@@ -43,7 +43,7 @@ def train_run(options, resume: Path | None, console: Console) -> int:
 def report_run(
     folder: Path, part: str, model: Path | None = None, more: tuple[Table, ...] = (), out: Path | None = None
 ) -> Path:
-    """Score a run's best model (or the bundle `model` made from it) on a part of its data; write `report.html` into it."""
+    """Score a run's best model (or its bundle `model`) on a part of its data; write the run's `report.html`."""
     from anet.evaluation import evaluate_model, report_result
     from anet.models import open_model
     from anet.training.run import read_history, read_plan
@@ -123,13 +123,14 @@ def synthetic_set(runs: Path, seed: int, console: Console) -> Path:
 
 
 def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: Console) -> Table:
-    """Inspect pictures in a process of its own in which importing torch is made impossible; give its timing as a table."""
+    """Inspect pictures in a process of its own where torch cannot be imported; give its timing as a table."""
     pictures = out.with_name("held-out.txt")
     atomic_write(pictures, "\n".join(str(sample.image) for sample in samples) + "\n")
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from anet.__main__ import main\n"
-        f"sys.argv = ['anet', 'inspect', {str(bundle)!r}, *open({str(pictures)!r}).read().splitlines(), '--out', {str(out)!r}]\n"
+        f"pictures = open({str(pictures)!r}).read().splitlines()\n"
+        f"sys.argv = ['anet', 'inspect', {str(bundle)!r}, *pictures, '--out', {str(out)!r}]\n"
         "main()"
     )
     started = time.perf_counter()

@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def row(content: dict[str, Any]) -> tuple[str, ...]:
-    """Give one result as cells in the order of HEAD; per-class ratios are the mean over the defect classes, in percent."""
+    """Give one result as cells in the order of HEAD; ratios are the mean over the defect classes, in percent."""
     scores, model, recipe = content["scores"], content["model"], content["model"]["recipe"]
     split = content["split"]
 
@@ -36,8 +36,9 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
         return f"{100 * sum(known) / len(known):.1f}" if known else "–"
 
     return (
-        content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}", model["network"],
-        recipe["name"], f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]), percent("iou"),
+        content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
+        model["network"], recipe["name"],
+        f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]), percent("iou"),
         percent("iou_mean_pictures"), percent("dice"), percent("precision"), percent("recall"),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip

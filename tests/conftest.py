@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_terminal_summary(terminalreporter):
     if deselected["data"]:
-        terminalreporter.write_line(f"{deselected['data']} tests on real pictures deselected: set ANET_DATA to their folder")
+        terminalreporter.write_line(f"{deselected['data']} tests on real pictures deselected: set ANET_DATA")
     if deselected["slow"]:
         terminalreporter.write_line(f"{deselected['slow']} slow tests deselected: give --slow")
 

@@ -124,8 +124,8 @@ def print_bench(result: dict[str, Any], console: Console) -> None:
     """Print the variants as a table, with machine and conditions above."""
     where = result["machine"]
     console.print(
-        f"A-Net, one training step, batch {result['batch']} at {result['size']} px, {result['rounds']} interleaved rounds; "
-        f"{where['cpu']}, {result['threads']} threads, torch {result['versions'].get('torch')}",
+        f"A-Net, one training step, batch {result['batch']} at {result['size']} px, {result['rounds']} interleaved "
+        f"rounds; {where['cpu']}, {result['threads']} threads, torch {result['versions'].get('torch')}",
         soft_wrap=True,
     )
     table = Table()
@@ -145,6 +145,7 @@ def print_bench(result: dict[str, Any], console: Console) -> None:
     step = min(row["median_s"] for row in result["variants"])
     share = result["augment_s"] / (result["augment_s"] + step)
     console.print(
-        f"augmentation of recipe strong: {result['augment_s']:.2f} s a batch, {100 * share:.0f} % of the fastest step with it",
+        f"augmentation of recipe strong: {result['augment_s']:.2f} s a batch, "
+        f"{100 * share:.0f} % of the fastest step with it",
         soft_wrap=True,
     )

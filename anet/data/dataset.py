@@ -72,7 +72,7 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """Number of outputs of a network for this task: one (sigmoid) for one class of defect, else softmax over all."""
+        """Number of a network's outputs for this task: one (sigmoid) for one class of defect, else softmax over all."""
         return 1 if self.classes == 2 else self.classes
 
     def digest(self) -> str:

@@ -1,7 +1,7 @@
 """A-Net, block by block in the order of the paper's Fig. 3, then Fig. 4's head.
 
 Source: Chen et al., "A-Net: An A-shape Lightweight Neural Network for Real-time Surface Defect Segmentation",
-sections III-C to III-E, checked against the authors' public definition (Apache-2.0). Where text and definition disagree,
+sections III-C to III-E, checked against the authors' public definition (Apache-2.0). Where they disagree,
 this follows the definition and says so.
 
 Initialisation: PyTorch's defaults, as the authors': convolutions Kaiming-uniform with a = sqrt(5), BatchNorm 1 and 0,
@@ -171,12 +171,18 @@ class ANet(nn.Module):
 def build(op: str, ci: int, cm: int, co: int) -> nn.Module:
     """Make the module of one row of Table II, or of its ablations (`conv3`, `conv5`, `plain3`, `plain5`, `deconv`)."""
     match op:
-        case "down": return DownBlock(ci, cm, co)
-        case "up": return UpBlock(ci, cm, co)
-        case "light": return LightBlock(ci, cm)
-        case "wide": return WideBlock(ci, cm)
-        case "cat": return CatBlock(ci, cm)
-        case "head": return SegHead(ci, cm, co)
+        case "down":
+            return DownBlock(ci, cm, co)
+        case "up":
+            return UpBlock(ci, cm, co)
+        case "light":
+            return LightBlock(ci, cm)
+        case "wide":
+            return WideBlock(ci, cm)
+        case "cat":
+            return CatBlock(ci, cm)
+        case "head":
+            return SegHead(ci, cm, co)
         case "conv3" | "conv5":  # Table III: a bare convolution with bias, no norm, no activation, no residual
             kernel = int(op[-1])
             return nn.Conv2d(ci, co, kernel, padding=kernel // 2)
