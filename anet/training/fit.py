@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset, split: Split,
-        show: Callable[[Event], None], stop: Callable[[], bool], resume: bool) -> Facts:  # fmt: skip
+        shows: Sequence[Callable[[Event], None]], stop: Callable[[], bool], resume: bool) -> Facts:  # fmt: skip
     """Train as `plan` says into `folder`; give the facts of the best model, its threshold chosen on validation.
 
     Killed at any moment and started again with `resume`, it ends in the same bits: order, augmentation and dropout
@@ -59,6 +59,11 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     Raises TrainingError on a loss that is not finite, Stopped after `stop()` was true, OutputError, and data errors.
     """
     recipe, chief = plan.recipe, fabric.is_global_zero
+
+    def show(event: Event) -> None:
+        for each in shows:
+            each(event)
+
     train_set = FramedSet(split.train, dataset.classes, Frame(plan.size))
     batches = Batches(train_set, recipe.batch, plan.seed, recipe.rare, fabric.global_rank, fabric.world_size)
     steps = batches.per_epoch * recipe.epochs

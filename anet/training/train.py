@@ -22,6 +22,7 @@ from anet.nets import build
 from anet.provenance import commit, machine, versions
 from anet.training import run
 from anet.training.checkpoint import Facts
+from anet.training.events import TensorBoard
 from anet.training.fit import Stopped, fit, statistics
 from anet.training.memory import keep_memory
 from anet.training.progress import Display
@@ -122,9 +123,9 @@ def go(
         stopping = stack.enter_context(stop_signals())
         if chief:
             describe(console, plan, folder, dataset, parts)
-        show = stack.enter_context(Display(console)) if chief else lambda event: None
+        shows = [stack.enter_context(Display(console)), stack.enter_context(TensorBoard(folder))] if chief else []
         try:
-            fit(fabric, plan, folder, facts, dataset, parts, show, stopping, resume)
+            fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume)
         except Stopped:
             if not chief:  # a helper that ends with an error would make Fabric kill the first process
                 return None
