@@ -149,7 +149,7 @@ def test_scans_of_a_jpeg_are_limited():
 
 
 def test_a_bomb_in_png_metadata_is_never_unpacked():
-    bomb = zlib.compress(bytes(2**27), 9)
+    bomb = zlib.compress(bytes(2**25), 9)
     rows = b"".join(b"\0" + row.tobytes() for row in surface())
     extra = hostile.chunk(b"zTXt", b"a\0\0" + bomb) * 4 + hostile.chunk(b"iCCP", b"a\0\0" + bomb)
     assert (decode_image(hostile.png(W, H, 8, 2, rows, extra)) == surface()).all()

@@ -48,15 +48,18 @@ class Header:
 
 
 class Clock:
-    """Seconds that one picture may take, from now on."""
+    """Seconds of this thread's processor time that one picture may take, from now on.
+
+    Not of the wall clock: a busy machine must not turn good pictures away.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.end = time.monotonic() + seconds
+        self.end = time.thread_time() + seconds
 
     def check(self) -> None:
         """Raise Refused once time is up."""
-        if time.monotonic() > self.end:
+        if time.thread_time() > self.end:
             raise Refused(f"reading it takes longer than {self.seconds:g} s")
 
 
