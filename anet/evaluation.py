@@ -34,11 +34,12 @@ class Result:
 def evaluate_model(
     model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
     split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
+    history: list[dict] | None = None, more: tuple[Table, ...] = (),
 ) -> Result:  # fmt: skip
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
 
-    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures.
-    Raises ModelError, DataError, ImageError, OutputError.
+    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
+    report shows curves from `history` and `more` tables. Raises ModelError, DataError, ImageError, OutputError.
     """
     opened, dataset = open_model(model, threads), load(data, task, free)
     if len(opened.class_names) != dataset.classes:
@@ -75,15 +76,15 @@ def evaluate_model(
     if out:
         write_json(out, result.to_dict())
     if report:
-        report_result(report, result, opened, dataset, parts.part(part))
+        _report(report, result, opened, dataset, parts.part(part), history or [], more)
     return result
 
 
-def report_result(
-    path: Path, result: Result, opened: OpenModel, dataset: Dataset, samples: tuple[Sample, ...],
-    history: list[dict] | None = None, more: tuple[Table, ...] = (),
-) -> Path:  # fmt: skip
-    """Write the HTML report of a result: facts, curves from `history`, scores, pictures with the worst first."""
+def _report(
+    path: Path, result: Result, opened: OpenModel, dataset: Dataset, samples: tuple[Sample, ...], history: list[dict],
+    more: tuple[Table, ...],
+) -> None:  # fmt: skip
+    """Write the HTML report of a result: facts, curves, scores, pictures with the worst first."""
     by_name = {sample.name: sample for sample in samples}
     order = result.scored.worst_first()
     chosen = order if len(order) <= WORST + BEST else order[:WORST] + order[-BEST:]
@@ -93,7 +94,7 @@ def report_result(
         image, truth = by_name[one.name].read(dataset.classes)
         tiles.append(Tile(one.name, image, truth, predict(image), one.iou, one.outcome.replace("_", " ")))
     title = f"{opened.network} on {dataset.name}, {dataset.task}"
-    return write_report(path, title, _facts(result), history or [], [_table(result), *more], tiles, len(order))
+    write_report(path, title, _facts(result), history, [_table(result), *more], tiles, len(order))
 
 
 def print_scores(result: Result, console: Console) -> None:

@@ -13,12 +13,13 @@ from rich.console import Console
 from anet.data import Sample, load, split
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OutputError
-from anet.files import atomic_write, check_writable, printable
+from anet.files import check_writable, printable, write_json
 from anet.frame import Frame
 from anet.scoring.report import Table
 
 CALIBRATION = 8  # validation pictures on which an export is compared with torch
-RUN_PICTURES = 4500  # pictures that `anet run` trains with by default: a few minutes on 2 cores
+RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
+SIZE = 224  # of the network's input, as the paper's for NEU-Seg
 SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 120
 
 
@@ -43,18 +44,17 @@ def train_run(options, resume: Path | None, console: Console) -> int:
 def report_run(
     folder: Path, part: str, model: Path | None = None, more: tuple[Table, ...] = (), out: Path | None = None
 ) -> Path:
-    """Score a run's best model (or its bundle `model`) on a part of its data; write the run's `report.html`."""
-    from anet.evaluation import evaluate_model, report_result
-    from anet.models import open_model
+    """Score a run's best model (or its bundle `model`) on a part of its data; write and give its `report.html`."""
+    from anet.evaluation import evaluate_model
     from anet.training.run import read_history, read_plan
 
     plan, _ = read_plan(folder)
-    model = model or folder
-    result = evaluate_model(model, Path(plan.data), plan.task, plan.free, plan.protocol, plan.split_seed, part, out)
-    dataset = load(Path(plan.data), plan.task, plan.free)
-    samples = split(dataset, plan.protocol, plan.split_seed).part(part)
-    history = read_history(folder)
-    return report_result(folder / "report.html", result, open_model(model), dataset, samples, history, more)
+    report = folder / "report.html"
+    evaluate_model(
+        model or folder, Path(plan.data), plan.task, plan.free, plan.protocol, plan.split_seed, part, out, report,
+        history=read_history(folder), more=more,
+    )  # fmt: skip
+    return report
 
 
 def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
@@ -81,20 +81,20 @@ def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
 
 
 def run_all(
-    data: Path | None, task: str | None, epochs: int | None, size: int, runs: Path, seed: int, console: Console
+    data: Path | None, task: str | None, epochs: int | None, size: int | None, runs: Path, seed: int, console: Console
 ) -> Path:
     """Data, training, scores, export, inspection without torch, report; give the report's path."""
     from anet.training.train import Options, train
 
     check_writable(runs)
     if data is None:
-        data = synthetic_set(runs, seed, console)
-        size = SYNTHETIC_SIZE
+        data, size = synthetic_set(runs, seed, console), size or SYNTHETIC_SIZE
     parts = split(load(data, task))
     epochs = epochs or min(100, max(20, math.ceil(RUN_PICTURES / max(1, len(parts.train)))))
     batch = min(16, max(4, len(parts.train) // 8))  # at least eight steps an epoch, also with a few dozen pictures
     console.rule("1  training")
-    folder = train(Options(data, task, epochs=epochs, batch=batch, size=size, seed=seed, runs=runs), console)
+    options = Options(data, task, epochs=epochs, batch=batch, size=size or SIZE, seed=seed, runs=runs)
+    folder = train(options, console)
     console.rule("2  export to OpenVINO")
     bundle, parity = export_run(folder)
     console.print(
@@ -124,12 +124,12 @@ def synthetic_set(runs: Path, seed: int, console: Console) -> Path:
 
 def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: Console) -> Table:
     """Inspect pictures in a process of its own where torch cannot be imported; give its timing as a table."""
-    pictures = out.with_name("held-out.txt")
-    atomic_write(pictures, "\n".join(str(sample.image) for sample in samples) + "\n")
+    pictures = out.with_name("held-out.json")  # a list in a file: names hold anything, and command lines have an end
+    write_json(pictures, [str(sample.image) for sample in samples])
     code = (
-        "import sys; sys.modules['torch'] = None\n"
+        "import json, sys; sys.modules['torch'] = None\n"
         "from anet.__main__ import main\n"
-        f"pictures = open({str(pictures)!r}).read().splitlines()\n"
+        f"pictures = json.load(open({str(pictures)!r}))\n"
         f"sys.argv = ['anet', 'inspect', {str(bundle)!r}, *pictures, '--out', {str(out)!r}]\n"
         "main()"
     )
