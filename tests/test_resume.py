@@ -10,13 +10,12 @@ import time
 
 import pytest
 
-from anet.data.synthetic import synthesize
-from tests.tiny import EPOCHS, STEPS, finish, outcome, start, tiny
+from tests.tiny import EPOCHS, SEED, STEPS, finish, make_set, outcome, start, tiny
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return synthesize(tmp_path_factory.mktemp("data") / "set", 14, 64, 0)
+    return make_set(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +27,7 @@ def straight(data, tmp_path_factory):
     assert code == 0, text
     result = outcome(runs / "run")
     assert [row["epoch"] for row in result["metrics"]] == ["1", "2", "3"]
+    assert result["best facts"][1] == 2, "best and last are to differ"
     return result, time.perf_counter() - started
 
 
@@ -40,7 +40,7 @@ def go_on(options, folder, **how):
 
 
 def killed_often(options, kills, how_next):
-    """Kill trainings `kills` times in all, a new one whenever one ends; give the folders, the last one resumed to its end."""
+    """Kill trainings `kills` times in all, a new one whenever one ends; give the folders, the last one finished."""
     folders = []
     while kills:
         options = options.__class__(**{**vars(options), "name": f"run{len(folders)}"})
@@ -137,23 +137,8 @@ def anet(*words, **how):
 
 
 def command(data, runs):
-    return [
-        "train",
-        data,
-        "--size",
-        32,
-        "--epochs",
-        EPOCHS,
-        "--batch",
-        3,
-        "--name",
-        "run",
-        "--runs",
-        runs,
-        "--device",
-        "cpu",
-        "--no-compile",
-    ]
+    sizes = ["--size", 32, "--epochs", EPOCHS, "--batch", 3, "--seed", SEED]
+    return ["train", data, *sizes, "--name", "run", "--runs", runs, "--device", "cpu", "--no-compile"]
 
 
 def test_the_real_command_killed_and_resumed_ends_in_the_same_bits(data, straight, tmp_path):

@@ -8,21 +8,40 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from anet.image import write_png
 from anet.training.train import Options
 
 # A fresh interpreter needs seconds to import torch; children of the fork server have it already.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["torch", "anet.pipeline", "anet.training.train"])
 
-EPOCHS, STEPS = 3, 9  # 8 pictures to train with, batches of 3
+EPOCHS, STEPS, SEED = 3, 9, 2  # with this seed the second epoch is the best one
+
+
+def make_set(folder: Path, classes: int = 2) -> Path:
+    """Make 8 pictures to train with, 2 to validate, 4 to test: bright squares, of ids 1.. in turn, on dark noise."""
+    rng = np.random.default_rng(0)
+    for number in range(14):
+        part = "train" if number < 8 else "val" if number < 10 else "test"
+        image, mask = rng.integers(20, 60, (64, 64)).astype(np.uint8), np.zeros((64, 64), np.uint8)
+        y, x = rng.integers(0, 16, 2)
+        mask[y : y + 44, x : x + 44] = 1 + number % (classes - 1)
+        image[mask > 0] += 150
+        for place, array in (("images", image), ("masks", mask)):
+            (folder / place / part).mkdir(parents=True, exist_ok=True)
+            write_png(folder / place / part / f"{number}.png", array)
+    names = ["background", *(f"kind{number}" for number in range(1, classes))]
+    (folder / "classes.txt").write_text("\n".join(names))
+    return folder
 
 
 def tiny(data: Path, runs: Path, **changes) -> Options:
     """Give options of a training of 9 steps, in the run folder `runs/run`."""
-    options = Options(data, size=32, epochs=EPOCHS, batch=3, name="run", runs=runs, device="cpu", compiled=False)
-    return replace(options, **changes)
+    options = Options(data, size=32, epochs=EPOCHS, batch=3, seed=SEED, name="run", runs=runs, device="cpu")
+    return replace(options, **{"compiled": False, **changes})
 
 
 def start(options: Options | None, folder: Path, signals: dict[int, int] | None = None, kill_at: int | str = 0):

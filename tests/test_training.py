@@ -1,0 +1,467 @@
+"""`anet train`: recipes, the same seed, what stops it before and on the way, several processes, and that it learns."""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from rich.console import Console
+
+from anet.cli import app
+from anet.data import load, split
+from anet.data.synthetic import synthesize
+from anet.errors import AnetError, ModelError, OptionError, OutputError, TrainingError
+from anet.scoring.evaluate import evaluate
+from anet.training import fit, run
+from anet.training.checkpoint import load_model
+from anet.training.predictor import Predictor
+from anet.training.recipes import PAPER, RECIPES, STRONG, find_recipe
+from anet.training.train import Options, resume, train
+from tests.tiny import make_set, outcome, processes, tiny
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("data"))
+
+
+def quiet():
+    return Console(file=io.StringIO(), width=200)
+
+
+def go(options):
+    """Train, and give the run folder and what was printed."""
+    console = quiet()
+    return train(options, console), console.file.getvalue()
+
+
+# --- recipes
+
+
+def test_the_papers_recipe_has_the_papers_numbers():
+    """Section IV-A.2."""
+    assert (PAPER.optimizer, PAPER.lr, PAPER.momentum, PAPER.weight_decay) == ("sgd", 3e-4, 0.9, 1e-4)
+    assert (PAPER.epochs, PAPER.batch, PAPER.rot90, PAPER.flips) == (2000, 16, True, True)
+    ours = ("warmup", "clip", "ema", "affine", "elastic", "photometric", "paste", "rare")
+    assert [getattr(PAPER, name) for name in ours] == [0.0] * len(ours)
+    optimizer = fit.make_optimizer(torch.nn.BatchNorm2d(3), PAPER)
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [1e-4]
+
+
+def test_the_strong_recipe_does_not_decay_what_has_one_dimension():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.PReLU(4))
+    kernels, rest = fit.make_optimizer(network, STRONG).param_groups
+    assert [p.ndim for p in kernels["params"]] == [4] and kernels["weight_decay"] == STRONG.weight_decay > 0
+    assert [p.ndim for p in rest["params"]] == [1] * 4 and rest["weight_decay"] == 0
+
+
+def test_the_papers_learning_rate_is_constant():
+    assert {PAPER.lr_at(step, 50) for step in range(50)} == {3e-4}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 1000])
+def test_one_cycle_warms_up_then_falls_to_almost_nothing(steps):
+    rates = [STRONG.lr_at(step, steps) for step in range(steps)]
+    top = rates.index(max(rates))
+    assert all(0 < rate <= STRONG.lr for rate in rates)
+    assert max(rates) == pytest.approx(STRONG.lr)
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert top <= STRONG.warmup * steps
+    if steps == 1000:
+        assert top == 99 and rates[0] == pytest.approx(STRONG.lr / 100)
+        assert rates[550] == pytest.approx(STRONG.lr / 2, rel=0.01) and rates[-1] < 1e-5 * STRONG.lr
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(OptionError, match="'strong' is near"):
+        find_recipe("strnog")
+    with pytest.raises(OptionError, match="paper and strong exist"):
+        find_recipe("xyz")
+
+
+def test_given_numbers_replace_the_recipes_own_and_none_do_not():
+    assert find_recipe("paper", epochs=3, batch=None) == dataclasses.replace(PAPER, epochs=3)
+    assert find_recipe("strong") == STRONG
+    for name in ("epochs", "batch"):
+        with pytest.raises(OptionError, match=f"{name} is 0"):
+            find_recipe("paper", **{name: 0})
+
+
+# --- a whole training
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    return go(tiny(data, tmp_path_factory.mktemp("runs")))
+
+
+def test_a_run_folder_holds_what_it_should(data, trained):
+    folder, text = trained
+    assert {path.name for path in folder.iterdir() if "tfevents" not in path.name} == {
+        "run.json", "last.safetensors", "best.safetensors", "resume.safetensors", "metrics.csv", ".lock",
+    }  # fmt: skip
+    assert "8 pictures train, 2 validate, 4 test" in text and "epoch 3/3" in text
+    _, facts = load_model(folder)
+    assert facts.network == "anet" and facts.class_names == ("background", "kind1") and facts.size == 32
+    about = facts.provenance
+    assert about["data"]["digest"] == load(data).digest()
+    assert about["recipe"] == dataclasses.replace(STRONG, epochs=3, batch=3).to_dict()
+    assert about["split"]["protocol"] == split(load(data)).protocol
+    assert {"seed", "commit", "versions", "machine", "threshold", "epoch", "step"} <= about.keys()
+    rows = run.read_history(folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3] and [row["step"] for row in rows] == [3, 6, 9]
+    assert all(math.isfinite(row["train_loss"]) and row["pictures_per_s"] > 0 for row in rows)
+    best = max(rows, key=lambda row: row["val_iou"])
+    assert about["epoch"] == best["epoch"] == 2
+
+
+def test_metrics_tell_what_the_saved_weights_score(data, trained):
+    """The row of the last epoch can be had again from last.safetensors."""
+    folder, _ = trained
+    network, facts = load_model(folder / "last.safetensors")
+    dataset = load(data)
+    scored = evaluate(Predictor(network, facts), split(dataset).val, dataset.classes)
+    assert run.read_history(folder)[-1]["val_iou"] == scored.scores.miou
+
+
+def test_the_same_seed_gives_the_same_weights_in_any_order_of_the_folder(data, trained, tmp_path, monkeypatch):
+    scandir, listdir = os.scandir, os.listdir
+
+    class Backwards(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+        def close(self):
+            return None
+
+    monkeypatch.setattr(os, "scandir", lambda *path: Backwards(sorted(scandir(*path), key=lambda e: e.name)[::-1]))
+    monkeypatch.setattr(os, "listdir", lambda *path: sorted(listdir(*path))[::-1])
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert outcome(go(tiny(data, tmp_path))[0]) == outcome(trained[0])
+
+
+def test_another_seed_gives_other_weights(data, trained, tmp_path):
+    assert outcome(go(tiny(data, tmp_path, seed=3))[0])["last"] != outcome(trained[0])["last"]
+
+
+def test_the_papers_recipe_trains_and_keeps_the_network_itself(data, tmp_path):
+    folder, _ = go(tiny(data, tmp_path, recipe="paper"))
+    assert {row["lr"] for row in run.read_history(folder)} == {3e-4}
+    tensors, _ = run.load_tensors(folder / run.STATE)
+    last = load_model(folder / "last.safetensors")[0].state_dict()
+    assert not any(key.startswith("ema.") for key in tensors)
+    assert all(torch.equal(tensors[f"model.{key}"], value) for key, value in last.items())
+
+
+def test_several_classes_train(tmp_path):
+    _, facts = load_model(go(tiny(make_set(tmp_path / "set", 3), tmp_path))[0])
+    assert facts.class_names == ("background", "kind1", "kind2") and facts.channels == 3
+
+
+# --- what stops it before the first step
+
+
+def never(monkeypatch):
+    """From here on, a step of training is a failure."""
+    monkeypatch.setattr(fit, "take_step", lambda *given: pytest.fail("training began"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": "anett"}, "anet"),
+        ({"recipe": "stron"}, "strong"),
+        ({"size": 100}, "128"),
+        ({"device": "tpu"}, "cpu"),
+        ({"precision": "fp8"}, "bf16"),
+        ({"precision": "fp16"}, "GPU"),
+        ({"epochs": 0}, "at least 1"),
+        ({"batch": -1}, "at least 1"),
+        ({"devices": 0}, "too small"),
+        ({"workers": -1}, "too small"),
+        ({"save_every": -1}, "too small"),
+        ({"seed": -1}, "too small"),
+        ({"protocol": "papre"}, "grouped"),
+        ({"name": "../x"}, "plain folder name"),
+        ({"name": ".."}, "plain folder name"),
+        ({"name": "."}, "plain folder name"),
+        ({"name": ""}, "plain folder name"),
+        ({"name": "/tmp/x"}, "plain folder name"),
+        ({"name": "a/b"}, "plain folder name"),
+    ],
+)
+def test_an_option_that_makes_no_sense_ends_before_anything_is_made(data, tmp_path, monkeypatch, change, words):
+    never(monkeypatch)
+    with pytest.raises(AnetError, match=words):
+        go(tiny(data, tmp_path / "runs", **change))
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_target_that_cannot_be_written_ends_before_the_first_step(data, tmp_path, monkeypatch):
+    never(monkeypatch)
+    (tmp_path / "file").write_text("mine")
+    for runs in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("n" * 300)):
+        with pytest.raises(OutputError, match="cannot"):
+            go(tiny(data, runs))
+    with pytest.raises(OutputError, match="cannot make"):
+        go(tiny(data, tmp_path / "runs", name="n" * 300))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_folder_ends_before_the_first_step(data, tmp_path, monkeypatch):
+    never(monkeypatch)
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="cannot write into"):
+        go(tiny(data, tmp_path / "runs"))
+
+
+def test_a_run_that_exists_is_never_overwritten(data, trained, monkeypatch):
+    never(monkeypatch)
+    before = outcome(trained[0])
+    with pytest.raises(OutputError, match=r"anet train --resume .*run` goes on with it, another --name starts anew"):
+        go(tiny(data, trained[0].parent))
+    assert outcome(trained[0]) == before
+
+
+def test_without_a_name_runs_get_numbers_and_missing_folders_are_made(tmp_path):
+    runs = tmp_path / "deep" / "runs"
+    assert [run.new_folder(runs, None, "set-s0").name for _ in range(3)] == ["set-s0", "set-s0-2", "set-s0-3"]
+
+
+def test_a_folder_that_only_has_the_name_is_not_said_to_be_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(OutputError) as caught:
+        run.new_folder(tmp_path, "run", "x")
+    assert "--resume" not in str(caught.value)
+
+
+def hold(folder, held, over):
+    with run.locked(folder):
+        held.set()
+        over.wait(60)
+
+
+def test_a_second_training_in_the_same_folder_is_refused(data, trained, tmp_path):
+    folder, held, over = trained[0], processes.Event(), processes.Event()
+    holder = processes.Process(target=hold, args=(folder, held, over))
+    holder.start()
+    assert held.wait(60)
+    with pytest.raises(OutputError, match="in use by another training"):
+        resume(folder, quiet())
+    over.set()
+    holder.join()
+    with run.locked(folder):
+        pass
+
+
+def test_resuming_cleans_up_after_kills_but_only_its_own_leftovers(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    for name in (".tmp-abc", ".tmp-def", "notes.tmp-", "best.safetensors.bak"):
+        (folder / name).write_text("x")
+    with run.locked(folder):
+        assert not list(folder.glob(".tmp-*"))
+        assert (folder / "notes.tmp-").exists() and (folder / "best.safetensors.bak").exists()
+
+
+def test_resuming_refuses_data_that_has_changed(data, tmp_path, monkeypatch):
+    copy = shutil.copytree(data, tmp_path / "set")
+    folder, _ = go(tiny(copy, tmp_path, epochs=1))
+    never(monkeypatch)
+    picture = next((copy / "images" / "train").iterdir())
+    other = next((copy / "images" / "test").iterdir())
+    picture.write_bytes(other.read_bytes())
+    with pytest.raises(ModelError, match="has changed since"):
+        resume(folder, quiet())
+    shutil.rmtree(copy)
+    with pytest.raises(AnetError, match="not there"):
+        resume(folder, quiet())
+
+
+def test_resuming_refuses_what_is_damaged(trained, tmp_path, monkeypatch):
+    never(monkeypatch)
+    for name in ("run.json", "resume.safetensors"):
+        folder = shutil.copytree(trained[0], tmp_path / name)
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 4
+        (folder / name).write_bytes(content)
+        with pytest.raises(ModelError, match=f"{name} is damaged"):
+            resume(folder, quiet())
+
+
+def test_resuming_refuses_the_state_of_another_network(trained, data, tmp_path, monkeypatch):
+    other = go(tiny(make_set(tmp_path / "set", 3), tmp_path, epochs=1))[0]
+    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    never(monkeypatch)
+    shutil.copy(other / run.STATE, folder / run.STATE)
+    with pytest.raises(ModelError, match="another network"):
+        resume(folder, quiet())
+
+
+def test_a_state_that_is_gone_starts_from_the_beginning_and_ends_the_same(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    (folder / run.STATE).unlink()
+    assert outcome(resume(folder, quiet())) == outcome(trained[0])
+
+
+# --- what stops it on the way
+
+
+def poison(monkeypatch, when, value=float("nan")):
+    """Let the loss of one step be `value`."""
+    loss, calls = fit.segmentation_loss, []
+
+    def poisoned(logits, target):
+        calls.append(1)
+        return loss(logits, target) * (value if len(calls) == when else 1.0)
+
+    monkeypatch.setattr(fit, "segmentation_loss", poisoned)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_files(data, tmp_path, monkeypatch, value):
+    poison(monkeypatch, 5, value)
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch 2, batch 2 \(.*train/") as caught:
+        go(tiny(data, tmp_path))
+    names = {sample.name for sample in split(load(data)).train}
+    told = str(caught.value).split("(")[1].split(")")[0].split(", ")
+    assert len(told) == 3 and set(told) <= names
+    assert str(tmp_path / "run") in str(caught.value)
+    monkeypatch.undo()
+    assert load_model(tmp_path / "run" / "last.safetensors")[1].provenance["epoch"] == 1
+    assert load_model(tmp_path / "run")[1].provenance["epoch"] == 1
+
+
+def test_after_a_passing_fault_the_run_can_go_on_to_the_same_end(data, trained, tmp_path, monkeypatch):
+    poison(monkeypatch, 8)
+    with pytest.raises(TrainingError):
+        go(tiny(data, tmp_path, save_every=1))
+    monkeypatch.undo()
+    assert outcome(resume(tmp_path / "run", quiet())) == outcome(trained[0])
+
+
+@pytest.mark.parametrize("save_every", [0, 1])
+@pytest.mark.parametrize("lr", [1e6, 1e30])
+def test_a_learning_rate_far_too_large_is_one_error_and_what_is_kept_is_finite(
+    data, tmp_path, monkeypatch, lr, save_every
+):
+    monkeypatch.setitem(RECIPES, "strong", dataclasses.replace(STRONG, lr=lr, clip=0.0, optimizer="sgd", ema=0.0))
+    with pytest.raises(TrainingError, match=r"epoch \d, batch \d \("):
+        go(tiny(data, tmp_path, save_every=save_every))
+    for path in (tmp_path / "run").glob("*.safetensors"):
+        tensors, _ = run.load_tensors(path)
+        assert all(torch.isfinite(value).all() for key, value in tensors.items() if "optimizer" not in key), path
+
+
+def test_weights_led_astray_by_a_finite_loss_are_never_saved(data, tmp_path, monkeypatch):
+    step = fit.take_step
+
+    def astray(fabric, model, *given):
+        value = step(fabric, model, *given)
+        next(model.parameters()).data[0] = float("nan")
+        return value
+
+    monkeypatch.setattr(fit, "take_step", astray)
+    with pytest.raises(TrainingError, match="weights are NaN or infinite after the step in epoch 1, batch 1"):
+        go(tiny(data, tmp_path, save_every=1))
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_a_disk_that_fills_up_is_one_error_and_the_last_save_is_whole(data, trained, tmp_path, monkeypatch):
+    from anet import files
+
+    rename, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) == 8:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        go(tiny(data, tmp_path))
+    monkeypatch.undo()
+    assert not list((tmp_path / "run").glob(".tmp-*"))
+    assert outcome(resume(tmp_path / "run", quiet())) == outcome(trained[0])
+
+
+def test_signal_handlers_are_given_back(data, tmp_path):
+    mine = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    go(tiny(data, tmp_path, epochs=1))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == mine
+
+
+def test_inputs_are_never_touched(data, tmp_path):
+    def seen():
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(data.rglob("*"))}
+
+    before = seen()
+    go(tiny(data, tmp_path, epochs=1))
+    assert seen() == before
+
+
+# --- the command
+
+
+def command(*words, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "anet", "train", *map(str, words)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env}, text=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+
+
+def test_the_command_takes_every_option_of_a_training():
+    """`Options` is filled by position in the command line: both must keep the same order."""
+    import inspect
+
+    from anet.cli import train as verb
+
+    taken = [name for name in inspect.signature(verb).parameters if name != "resume"]
+    assert taken == [field.name for field in dataclasses.fields(Options)]
+    assert app.info.no_args_is_help
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_files_as_one_and_both_end(data, tmp_path):
+    words = ("--size", 32, "--epochs", 2, "--batch", 2, "--device", "cpu", "--no-compile", "--runs", tmp_path)
+    done = command(data, *words, "--devices", 2, "--name", "run")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    rows = run.read_history(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert {"best.safetensors", "last.safetensors", "resume.safetensors", "report.html", "run.json"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes())["plan"]["devices"] == 2
+    assert load_model(tmp_path / "run")[1].provenance["devices"] == 2
+    again = command(data, *words, "--devices", 2, "--name", "run")
+    assert again.returncode == 2
+    assert [line for line in again.stderr.splitlines() if line.startswith("anet:")] == [again.stderr.splitlines()[-1]]
+    assert "goes on with it" in again.stderr
+
+
+@pytest.mark.slow
+def test_the_strong_recipe_learns_the_synthetic_set(tmp_path):
+    data = synthesize(tmp_path / "set", 80, 96, 1)
+    folder = train(
+        Options(data, size=96, epochs=60, batch=8, runs=tmp_path, name="run", device="cpu", compiled=False), quiet()
+    )
+    dataset = load(data)
+    network, facts = load_model(folder)
+    scored = evaluate(Predictor(network, facts), split(dataset).test, dataset.classes)
+    assert scored.scores.miou > 0.5
