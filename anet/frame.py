@@ -3,6 +3,7 @@
 Training, scoring and the runtime all go through `Frame`; a number changed here changes everywhere at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,11 +14,12 @@ from anet.errors import OptionError
 IGNORE = 255  # mask value of a pixel that is neither trained on nor scored
 STRIDE = 32  # A-Net halves its input five times (paper Fig. 3)
 PAD = 128  # grey of the padding; the same in training and at the line
+BAND = 2**20  # values worked on at once, whatever the size of the picture
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A square of `size` pixels into which a picture is scaled by its longer side, keeping its shape, from the top left.
+    """A square of `size` pixels into which a picture is scaled by its longer side, keeping its shape, at the top left.
 
     The rest is filled with mid-grey in the picture and IGNORE in the mask. Nothing depends on the content of a picture.
     """
@@ -52,12 +54,68 @@ class Frame:
 
     def back(self, probs: np.ndarray, h: int, w: int) -> np.ndarray:
         """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture: `(h, w, channels)`."""
+        return self.answer(probs, h, w).probs()
+
+    def answer(self, probs: np.ndarray, h: int, w: int) -> "Answer":
+        """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture, as far as it is looked at."""
         inner_h, inner_w = self.inner(h, w)
-        cropped = np.ascontiguousarray(probs[:inner_h, :inner_w])
-        if (inner_h, inner_w) == (h, w):
-            return cropped
-        scaled = cv2.resize(cropped, (w, h), interpolation=cv2.INTER_LINEAR)
-        return scaled.reshape(h, w, probs.shape[2])
+        columns = probs[:inner_h, :inner_w].swapaxes(0, 1)  # (inner_w, inner_h, channels)
+        return Answer(np.ascontiguousarray(_between(columns, w, 0, w).swapaxes(0, 1)), h)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The probabilities of a picture's pixels, made for the rows that are asked for, bilinear.
+
+    At once they would be 400 MB a channel for 100 megapixels. A row has the same bits in whatever band it is made: it
+    is plain numpy, since `cv2.resize` gives one row alone other bits than among others (6e-6 apart, measured).
+    """
+
+    wide: np.ndarray  # (rows in the frame, w, channels) float32
+    h: int
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        """Give the probabilities of some rows: `(bottom - top, w, channels) float32`."""
+        return _between(self.wide, self.h, top, bottom)
+
+    def bands(self) -> Iterator[tuple[int, int]]:
+        """Give first row and end of bands that are small enough to be worked on at once."""
+        return bands(self.h, self.wide[0].size)
+
+    def probs(self) -> np.ndarray:
+        """Give all probabilities: `(h, w, channels) float32`."""
+        probs = np.empty((self.h, *self.wide.shape[1:]), np.float32)
+        for top, bottom in self.bands():
+            probs[top:bottom] = self.rows(top, bottom)
+        return probs
+
+    def mask(self, threshold: float) -> np.ndarray:
+        """Decide all pixels: `(h, w) uint8`, the same as `decide(self.probs(), threshold)`."""
+        mask = np.empty((self.h, self.wide.shape[1]), np.uint8)
+        for top, bottom in self.bands():
+            mask[top:bottom] = decide(self.rows(top, bottom), threshold)
+        return mask
+
+
+def bands(h: int, row: int) -> Iterator[tuple[int, int]]:
+    """Cut `h` rows of `row` values each into bands of about BAND values: first row and end of each."""
+    step = max(1, BAND // row)
+    return ((top, min(top + step, h)) for top in range(0, h, step))
+
+
+def _between(values: np.ndarray, count: int, top: int, bottom: int) -> np.ndarray:
+    """Stretch `values` along their first axis to `count`, and give `top` to `bottom` of that.
+
+    Centres of pixels are mapped on centres, beyond the outermost ones is their value, as with cv2.INTER_LINEAR.
+    """
+    place = ((np.arange(top, bottom) + 0.5) * (len(values) / count) - 0.5).clip(0, len(values) - 1)
+    first = place.astype(np.intp)
+    share = (place - first).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    start, result = values[first], values[np.minimum(first + 1, len(values) - 1)]
+    result -= start
+    result *= share
+    result += start
+    return result
 
 
 def decide(probs: np.ndarray, threshold: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anet.frame import IGNORE
+from anet.frame import IGNORE, Answer
 from anet.runtime.measure import Defect, find_defects
 
 MASKS = hnp.arrays(
@@ -22,7 +22,7 @@ def probs_for(mask: np.ndarray, channels: int = 3) -> np.ndarray:
 
 
 def measure(mask: np.ndarray, **options) -> tuple[Defect, ...]:
-    return find_defects(mask.astype(np.uint8), probs_for(mask), **options)
+    return find_defects(mask.astype(np.uint8), Answer(probs_for(mask), len(mask)), **options)
 
 
 def grid(size: int = 201) -> tuple[np.ndarray, np.ndarray]:
@@ -92,11 +92,11 @@ def test_scores_are_highest_and_mean_probability_of_the_own_class():
     mask = np.array([[1, 1, 0, 2]], np.uint8)
     probs = np.zeros((1, 4, 3), np.float32)
     probs[0, :2, 1], probs[0, 3, 2], probs[0, 2] = (0.6, 0.9), 0.7, 1.0
-    first, second = find_defects(mask, probs, 0, ("background", "pit", "scratch"))
+    first, second = find_defects(mask, Answer(probs, 1), 0, ("background", "pit", "scratch"))
     assert (first.class_name, second.class_name) == ("pit", "scratch")
     assert first.score == pytest.approx(0.9) and first.mean_score == pytest.approx(0.75)
     assert second.score == second.mean_score == pytest.approx(0.7)
-    (single,) = find_defects(mask == 2, probs[..., 2:], 0)
+    (single,) = find_defects((mask == 2).astype(np.uint8), Answer(probs[..., 2:], 1), 0)
     assert single.score == pytest.approx(0.7)
 
 
@@ -159,8 +159,8 @@ def test_areas_add_up_to_the_masks_pixels_and_order_is_by_area(mask):
 def test_moving_a_picture_moves_its_defects_and_changes_nothing_else(mask, dy, dx):
     probs = probs_for(mask)
     moved = np.pad(mask, ((dy, 1), (dx, 1)))
-    there = find_defects(moved, np.pad(probs, ((dy, 1), (dx, 1), (0, 0))))
-    here = find_defects(mask, probs)
+    there = find_defects(moved, Answer(np.pad(probs, ((dy, 1), (dx, 1), (0, 0))), len(moved)))
+    here = find_defects(mask, Answer(probs, len(mask)))
     assert len(here) == len(there)
     for one, two in zip(here, there, strict=True):
         x0, y0, x1, y1 = one.box

@@ -1,6 +1,7 @@
 """Turn a trained network into a bundle for OpenVINO, and prove that both give the same answer."""
 
 import copy
+import json
 import os
 import shutil
 import tempfile
@@ -58,9 +59,11 @@ def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, cal
 
 
 def convert(deployable: Deployable, card: Card) -> ov.Model:
-    """Convert to an OpenVINO graph of batch 1 and fixed size, with Model API's keys.
+    """Convert to an OpenVINO graph of batch 1 and fixed size, with the card's main facts under `anet` in its rt_info.
 
     By TorchScript: `torch.export` takes PReLU apart into compare, multiply and select (1.6 times the run time).
+    OpenVINO's Model API finds no `model_info` and refuses: its segmentation expects the channels first and makes whole
+    numbers of a single channel's probabilities, so that every surface would be good.
     """
     example = torch.zeros(1, card.size, card.size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
@@ -68,15 +71,15 @@ def convert(deployable: Deployable, card: Card) -> ov.Model:
         model = ov.convert_model(deployable, example_input=example, input=[1, card.size, card.size, 3])
     model.inputs[0].get_tensor().set_names({"image"})
     model.outputs[0].get_tensor().set_names({"probs"})
-    keys = {
-        "model_type": "Segmentation",
-        "labels": " ".join(name.replace(" ", "_") for name in card.class_names),
-        "soft_threshold": card.threshold,
-        "resize_type": "fit_to_window",
-        "embedded_processing": True,
+    facts = {
+        "network": card.network,
+        "class_names": json.dumps(card.class_names),
+        "threshold": repr(card.threshold),
+        "input": "1,size,size,3 uint8 RGB, the picture from the top left, grey around it",
+        "output": "1,size,size,channels float32 probabilities",
     }
-    for key, value in keys.items():
-        model.set_rt_info(str(value), ["model_info", key])
+    for key, value in facts.items():
+        model.set_rt_info(value, ["anet", key])
     return model
 
 

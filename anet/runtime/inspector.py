@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from anet.errors import ImageError, OptionError
-from anet.frame import Frame, decide
+from anet.frame import Frame
 from anet.image import decode_image, read_image
 from anet.runtime.engine import Engine
 from anet.runtime.measure import Defect, find_defects
@@ -75,9 +75,9 @@ class Inspector:
         framed = self.engine.probs(frame)
         times.append(time.perf_counter())
         h, w = image.shape[:2]
-        probs = self.frame.back(framed, h, w)
-        mask = decide(probs, self.threshold)
-        defects = find_defects(mask, probs, self.min_area_px, self.card.class_names)
+        answer = self.frame.answer(framed, h, w)
+        mask = answer.mask(self.threshold)
+        defects = find_defects(mask, answer, self.min_area_px, self.card.class_names)
         times.append(time.perf_counter())
         took = [(after - before) * 1000 for before, after in pairwise(times)]
         timing = dict(zip(STEPS, took, strict=True))

@@ -1,13 +1,13 @@
 """From a mask to a list of measured defects."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import cv2
 import numpy as np
 
-from anet.frame import IGNORE
+from anet.frame import IGNORE, Answer
 
 
 @dataclass(frozen=True)
@@ -34,69 +34,117 @@ class Defect:
         return asdict(self) | rounded
 
 
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Horizontal runs of pixels of one class, row by row: arrays with one value a run.
+
+    Regions are joined and measured from these alone, since labels of 100 megapixels would be 400 MB.
+    """
+
+    row: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray  # behind the last pixel
+    class_id: np.ndarray
+    highest: np.ndarray  # probability of the class
+    total: np.ndarray  # of probabilities
+
+    def __getitem__(self, chosen: np.ndarray) -> "_Runs":
+        return _Runs(*(getattr(self, one.name)[chosen] for one in fields(self)))
+
+
 def find_defects(
-    mask: np.ndarray, probs: np.ndarray, min_area_px: int = 0, class_names: tuple[str, ...] = ()
+    mask: np.ndarray, answer: Answer, min_area_px: int = 0, class_names: tuple[str, ...] = ()
 ) -> tuple[Defect, ...]:
     """Measure the regions of a `(H, W) uint8` mask of class ids, largest first, then by position.
 
-    `probs` is `(H, W, channels) float32` as `anet.frame.decide` took it. Regions below `min_area_px` are left out, and
-    so is IGNORE. Without `class_names` a class is called by its number.
+    `answer` is what the mask was decided from. Regions below `min_area_px` are left out, and so is IGNORE. Without
+    `class_names` a class is called by its number.
     """
-    found: list[Defect] = []
-    for class_id in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist():
-        if class_id not in (0, IGNORE):
-            name = class_names[class_id] if class_id < len(class_names) else str(class_id)
-            score = probs[..., 0 if probs.shape[2] == 1 else class_id]
-            found.extend(_of_class(mask == class_id, score, min_area_px, class_id, name))
+    parts = [runs for top, bottom in answer.bands() if (runs := _runs(mask, answer, top, bottom))]
+    if not parts:
+        return ()
+    runs = _Runs(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(_Runs)))
+    owner = _join(runs, mask.shape[1])
+    order = np.argsort(owner, kind="stable")  # each region's runs become one slice, still row by row
+    first = np.flatnonzero(np.diff(owner[order], prepend=-1))
+    found = _measure(runs[order], first, min_area_px, mask.shape, class_names)
     return tuple(sorted(found, key=lambda one: (-one.area_px, one.box[1], one.box[0], one.class_id, one.centroid)))
 
 
-def _of_class(where: np.ndarray, score: np.ndarray, min_area_px: int, class_id: int, name: str) -> Iterator[Defect]:
-    """Measure the regions of one class; all but rectangles for all regions at once, since specks come in 100,000s."""
-    x, y, w, h = cv2.boundingRect(where.view(np.uint8))
-    inside, score = where[y : y + h, x : x + w], score[y : y + h, x : x + w]
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(
-        inside.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
-    )
-    owner, values = np.asarray(labels[inside], np.int32), score[inside]
-    highest = np.zeros(count, np.float32)
-    np.maximum.at(highest, owner, values)
-    means = np.bincount(owner, values, count) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
-    kept = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= min_area_px)
-    kept = kept[kept > 0]
-    rectangles = _rectangles(labels, stats, kept)
-    height, width = where.shape
-    for i, (length, breadth, angle) in zip(kept.tolist(), rectangles, strict=True):
-        left, top, across, down, area = stats[i].tolist()
-        x0, y0 = left + x, top + y
-        x1, y1 = x0 + across, y0 + down
+def _runs(mask: np.ndarray, answer: Answer, top: int, bottom: int) -> _Runs | None:
+    """Find the runs of a band of rows; None when it holds none."""
+    band = mask[top:bottom]
+    inside = (band != 0) & (band != IGNORE)
+    if not inside.any():
+        return None
+    change = np.diff(band, axis=1) != 0
+    begins, ends = inside.copy(), inside
+    begins[:, 1:] &= change
+    ends[:, :-1] &= change
+    (row, start), stop = np.nonzero(begins), np.nonzero(ends)[1] + 1
+    probs = answer.rows(top, bottom)
+    channel = np.minimum(band, probs.shape[2] - 1)[..., None].astype(np.intp)  # the only one, or that of the class
+    score = np.append(np.take_along_axis(probs, channel, axis=2), np.float32(0))  # so that the last run may end there
+    cuts = (row[:, None] * band.shape[1] + np.stack([start, stop], axis=1)).ravel()
+    highest, total = np.maximum.reduceat(score, cuts)[::2], np.add.reduceat(score, cuts, dtype=np.float64)[::2]
+    return _Runs(row + top, start, stop, band[row, start], highest, total)
+
+
+def _join(runs: _Runs, width: int) -> np.ndarray:
+    """Give for each run the number of the first run of its 8-connected region."""
+    stride = width + 2  # no run ends where one of the next row begins
+    below = (runs.row + 1) * stride
+    first = np.searchsorted(runs.row * stride + runs.stop, below + runs.start)
+    count = np.searchsorted(runs.row * stride + runs.start, below + runs.stop, side="right") - first
+    upper = np.repeat(np.arange(len(count)), count)
+    lower = np.arange(len(upper)) + np.repeat(first - np.cumsum(count) + count, count)
+    same = runs.class_id[upper] == runs.class_id[lower]
+    upper, lower = upper[same], lower[same]
+    parent = np.arange(len(count))
+    while len(upper):
+        a, b = parent[upper], parent[lower]
+        apart = a != b
+        upper, lower = upper[apart], lower[apart]
+        np.minimum.at(parent, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+        while (parent[parent] != parent).any():
+            parent = parent[parent]
+    return parent
+
+
+def _measure(
+    runs: _Runs, first: np.ndarray, min_area_px: int, shape: tuple[int, int], class_names: tuple[str, ...]
+) -> Iterator[Defect]:
+    """Measure regions, of which each begins at a `first` run; all but rectangles at once, since specks are many."""
+    length = runs.stop - runs.start
+    area = np.add.reduceat(length, first)
+    last = np.append(first[1:], len(length))
+    boxes = np.stack([
+        np.minimum.reduceat(runs.start, first), runs.row[first],
+        np.maximum.reduceat(runs.stop, first), runs.row[last - 1] + 1,
+    ], axis=1)  # fmt: skip
+    y = np.add.reduceat(runs.row * length, first) / area
+    x = np.add.reduceat((runs.start + runs.stop - 1) * length, first) / (2 * area)
+    highest, mean = np.maximum.reduceat(runs.highest, first), np.add.reduceat(runs.total, first) / area
+    for i in np.flatnonzero(area >= min_area_px).tolist():
+        x0, y0, x1, y1 = box = tuple(boxes[i].tolist())
+        class_id, mine = int(runs.class_id[first[i]]), slice(first[i], last[i])
         yield Defect(
-            class_id, name, float(highest[i]), float(means[i]), area, (x0, y0, x1, y1),
-            (float(centres[i, 1]) + y, float(centres[i, 0]) + x), length, breadth, angle,
-            x0 == 0 or y0 == 0 or x1 == width or y1 == height,
+            class_id, class_names[class_id] if class_id < len(class_names) else str(class_id),
+            float(highest[i]), float(mean[i]), int(area[i]), box, (float(y[i]), float(x[i])),
+            *_rectangle(runs.row[mine], runs.start[mine], runs.stop[mine], box, int(area[i])),
+            x0 == 0 or y0 == 0 or x1 == shape[1] or y1 == shape[0],
         )  # fmt: skip
 
 
-def _rectangles(labels: np.ndarray, stats: np.ndarray, kept: np.ndarray) -> Iterator[tuple[float, float, float]]:
-    """Give length, width and angle of the smallest rectangle around each kept region.
-
-    Only ends of horizontal runs can be corners of its hull; sorted by region, each region's are one slice, so a
-    thousand thin diagonals cost no more than their pixels.
-    """
-    padded = np.pad(labels, ((0, 0), (1, 1)))
-    ends = (labels > 0) & ((labels != padded[:, :-2]) | (labels != padded[:, 2:]))
-    rows, columns = np.nonzero(ends)
-    owner = labels[ends]
-    order = np.argsort(owner, kind="stable")
-    points = np.stack([columns, rows], axis=1).astype(np.float32)[order]
-    starts = np.searchsorted(owner[order], np.stack([kept, kept + 1]))
-    solid = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT] == stats[:, cv2.CC_STAT_AREA]
-    for i, first, last in zip(kept.tolist(), *starts.tolist(), strict=True):
-        if solid[i]:  # most specks: no geometry needed
-            across, down = int(stats[i, cv2.CC_STAT_WIDTH]), int(stats[i, cv2.CC_STAT_HEIGHT])
-            yield (float(across), float(down), 0.0) if across >= down else (float(down), float(across), 90.0)
-        else:
-            yield smallest_rectangle(points[first:last])
+def _rectangle(
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, box: tuple[int, ...], area: int
+) -> tuple[float, float, float]:
+    """Give length, width and angle of the smallest rectangle around a region's runs: their ends hold all its corners."""
+    across, down = float(box[2] - box[0]), float(box[3] - box[1])
+    if across * down == area:  # most specks: no geometry needed
+        return (across, down, 0.0) if across >= down else (down, across, 90.0)
+    points = np.stack([np.concatenate([start, stop - 1]), np.concatenate([row, row])], axis=1)
+    return smallest_rectangle(points.astype(np.float32))
 
 
 def smallest_rectangle(points: np.ndarray) -> tuple[float, float, float]:

@@ -18,8 +18,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from anet.errors import ImageError, ModelError, OptionError, OutputError
 from anet.files import check_writable, csv_text, printable, sync_folder
+from anet.frame import bands
 from anet.image import list_images, overlay, write_png
 from anet.runtime.inspector import Inspector, Report
 
@@ -56,12 +59,12 @@ def inspect_paths(
     paths: Iterable[Path | str],
     out: Path | str,
     overlays: bool = True,
-    progress: Callable[[int, Path], None] | None = None,
+    progress: Callable[[Summary], None] | None = None,
 ) -> Summary:
     """Inspect all pictures of `paths` (files, and folders with all below them) into the new folder `out`.
 
     A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
-    its number and path. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
+    the counts so far. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
     lies inside a folder to be inspected, ImageError when there is no picture at all. On Ctrl-C the lines written so far
     stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
     """
@@ -72,20 +75,23 @@ def inspect_paths(
     if first is None:
         raise ImageError(f"no picture found in {', '.join(printable(path) for path in paths)}")
     started, counts = time.perf_counter(), {"accept": 0, "reject": 0, "error": 0}
+
+    def so_far() -> Summary:
+        return Summary(sum(counts.values()), *counts.values(), seconds=time.perf_counter() - started)
+
     with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
         try:
-            for number, path in enumerate(chain([first], pictures), 1):
+            for path in chain([first], pictures):
                 counts[_inspect_one(inspector, path, out, overlays, lines, rows)] += 1
                 if progress:
-                    progress(number, path)
+                    progress(so_far())
         except KeyboardInterrupt:
             done = f"stopped: {sum(counts.values())} pictures are complete in {printable(lines.part)}"
             raise KeyboardInterrupt(done) from None
         rows.finish()
         lines.finish()
-    seconds = time.perf_counter() - started
-    return Summary(sum(counts.values()), counts["accept"], counts["reject"], counts["error"], seconds)
+    return so_far()
 
 
 def print_summary(summary: Summary, console: Any) -> None:
@@ -106,12 +112,22 @@ def _inspect_one(inspector: Inspector, path: Path, out: Path, overlays: bool, li
     drawn = {"mask": f"{MASKS}/{name}"} | ({"overlay": f"{OVERLAYS}/{name}"} if overlays else {})
     write_png(out / MASKS / name, report.mask * 255 if inspector.card.channels == 1 else report.mask)
     if overlays:
-        write_png(out / OVERLAYS / name, overlay(image, report.mask))
+        _lay_over(image, report.mask)
+        write_png(out / OVERLAYS / name, image)
     rows.write(csv_text(_rows(report)))
     content = report.to_dict()
     del content["name"]
     lines.write(_line({"file": str(path), **content, **drawn}))
     return report.verdict
+
+
+def _lay_over(image: np.ndarray, mask: np.ndarray) -> None:
+    """Draw `anet.image.overlay` into `image`, in bands: 100 megapixels at once would take 3 GB beside the picture."""
+    h, w = mask.shape
+    for top, bottom in bands(h, 3 * w):
+        above, below = max(0, top - 1), min(h, bottom + 1)  # an outline looks one row further
+        drawn = overlay(image[above:below], mask[above:below])
+        image[top:bottom] = drawn[top - above : bottom - above]
 
 
 def _rows(report: Report) -> Iterator[list[Any]]:
@@ -171,11 +187,11 @@ def _check_out(paths: list[Path], out: Path) -> None:
     ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
     taken = [name for name in ours if os.path.lexists(out / name)]
     if taken:
-        raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give a new folder")
+        raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give another folder (--out)")
     target = out.resolve()
     for path in paths:
         if path.is_dir() and target.is_relative_to(path.resolve()):
-            raise OptionError(f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside")
+            raise OptionError(f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside (--out)")
     check_writable(out)
 
 
