@@ -203,7 +203,7 @@ def run(
     data: Annotated[Path | None, typer.Argument(help="Folder of a data set; synthetic surfaces by default.")] = None,
     task: Task = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; sized to the data by default.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Side of the input; 224, or what fits the synthetic set.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Side of the input; 224, or the synthetic 192.")] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     seed: Annotated[int, typer.Option(min=0, help="Of the synthetic set and the training.")] = 0,
 ) -> None:
