@@ -14,7 +14,7 @@ from anet import __version__
 from anet.errors import AnetError
 from anet.files import printable
 
-console = Console()
+console = Console(markup=False)  # a name in brackets is a name
 TRAINING = ("torch", "kornia", "lightning_fabric", "safetensors")  # what the base install does without
 
 

@@ -326,14 +326,16 @@ def test_a_synthetic_set_is_made_once_and_shown(tmp_path):
 
 
 def test_a_bundle_is_scored_without_touching_model_or_data(ready, tmp_path):
-    before = state(ready)
+    data = tmp_path / "[bold]"  # what a library for coloured text would take for markup
+    shutil.copytree(ready / "set", data)
+    before, data_before = state(ready), state(data)
     result, report = tmp_path / "r.json", tmp_path / "r.html"
-    done = anet("eval", ready / "bundle", ready / "set", "--out", result, "--report", report, "--split", "val")
-    assert done.code == 0 and not done.err and "IoU" in done.out
+    done = anet("eval", ready / "bundle", data, "--out", result, "--report", report, "--split", "val")
+    assert done.code == 0 and not done.err and "IoU" in done.out and "[bold]" in done.out
     content = json.loads(result.read_text())
     assert content["scores"]["pictures"] == 6 and content["data"]["part"] == "val"
     assert content["model"]["engine"] == "openvino" and report.read_text().startswith("<!")
-    assert state(ready) == before
+    assert state(ready) == before and state(data) == data_before
 
 
 # how a process ends
