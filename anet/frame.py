@@ -57,7 +57,7 @@ class Frame:
         return self.answer(probs, h, w).probs()
 
     def answer(self, probs: np.ndarray, h: int, w: int) -> "Answer":
-        """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture, as far as it is looked at."""
+        """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture, row by row."""
         inner_h, inner_w = self.inner(h, w)
         columns = probs[:inner_h, :inner_w].swapaxes(0, 1)  # (inner_w, inner_h, channels)
         return Answer(np.ascontiguousarray(_between(columns, w, 0, w).swapaxes(0, 1)), h)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from anet.frame import IGNORE, Answer
+from anet import frame
+from anet.frame import IGNORE, Answer, Frame, decide
 from anet.runtime.measure import Defect, find_defects
 
 MASKS = hnp.arrays(
@@ -180,3 +181,68 @@ def test_the_rectangle_covers_the_area_and_fits_the_box(mask):
         assert one.length_px >= one.width_px > 0
         assert one.length_px <= np.hypot(x1 - x0, y1 - y0) + 0.01
         assert one.area_px <= (x1 - x0) * (y1 - y0)
+
+
+# bands of rows: a picture of 100 megapixels gets the answers of a small one
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 2, 5]), st.data())
+def test_rows_have_the_same_bits_in_whatever_band_they_are_made(h, w, channels, data):
+    probs = np.random.default_rng(h * w).random((32, 32, channels), np.float32)
+    whole, answer = Frame(32).back(probs, h, w), Frame(32).answer(probs, h, w)
+    top = data.draw(st.integers(0, h - 1))
+    bottom = data.draw(st.integers(top + 1, h))
+    assert np.array_equal(answer.rows(top, bottom), whole[top:bottom])
+    assert np.array_equal(answer.mask(0.5), decide(whole, 0.5))
+    inner_h, inner_w = Frame(32).inner(h, w)
+    judge = cv2.resize(np.ascontiguousarray(probs[:inner_h, :inner_w]), (w, h), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(whole - judge.reshape(whole.shape)).max() < 1e-4  # its own rounding, by Intel's IPP, is 1e-5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("band", [1, 100, 1000])
+def test_a_picture_in_many_bands_has_the_mask_and_the_defects_of_one(monkeypatch, channels, band):
+    probs = cv2.GaussianBlur(np.random.default_rng(0).random((64, 64, channels), np.float32), (0, 0), 2)
+    probs = (probs - probs.min()).reshape(64, 64, channels) / np.ptp(probs)
+
+    def look() -> tuple[np.ndarray, tuple[Defect, ...]]:
+        answer = Frame(64).answer(probs, 130, 97)
+        mask = answer.mask(0.5)
+        return mask, find_defects(mask, answer)
+
+    mask, found = look()
+    monkeypatch.setattr(frame, "BAND", band)
+    assert len(list(Frame(64).answer(probs, 130, 97).bands())) > 5 * (band < 1000)
+    again, refound = look()
+    assert np.array_equal(mask, again) and found == refound and len(found) > 5
+
+
+def test_nan_in_any_band_gives_no_mask(monkeypatch):
+    monkeypatch.setattr(frame, "BAND", 50)
+    probs = np.zeros((32, 32, 1), np.float32)
+    probs[31, 31] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        Frame(32).answer(probs, 60, 60).mask(0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS)
+def test_regions_are_those_that_opencv_finds(mask):
+    judged = []
+    for class_id in (1, 2):
+        stats = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)[2][1:]
+        judged += [(class_id, area, (x, y, x + w, y + h)) for x, y, w, h, area in stats.tolist()]
+    assert sorted((one.class_id, one.area_px, one.box) for one in measure(mask)) == sorted(judged)
+
+
+def test_a_spiral_is_one_region():
+    """The longest way that labels may have to travel."""
+    mask = np.zeros((201, 201), np.uint8)
+    top, left, bottom, right = 0, 0, 200, 200
+    while top < bottom and left < right:
+        mask[top, left : right + 1] = mask[top : bottom + 1, right] = mask[bottom, left + 2 : right + 1] = 1
+        mask[top + 2 : bottom + 1, left + 2] = 1
+        top, left, bottom, right = top + 2, left + 2, bottom - 2, right - 2
+    (one,) = measure(mask)
+    assert one.area_px == mask.sum() and one.box == (0, 0, 201, 201)

@@ -16,16 +16,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
+from anet import frame
 from anet.errors import ImageError, ModelError, OptionError, OutputError
 from anet.files import UNSEALED, seal, sha256
-from anet.image import read_image, read_mask
+from anet.image import overlay, read_image, read_mask
 from anet.runtime import engine as engine_room
 from anet.runtime import results
 from anet.runtime.card import BIN, CARD, FORMAT, XML, read_bundle
 from anet.runtime.engine import Engine, ov
 from anet.runtime.inspector import Inspector, Report
 from anet.runtime.measure import Defect
+from anet.runtime.progress import shown_progress
 from anet.runtime.results import Summary, inspect_paths
 from tests.test_export import SIZE, exported, frames
 
@@ -326,6 +329,30 @@ def test_a_folder_gives_one_line_a_picture_and_one_row_a_defect(tmp_path, inspec
         assert [int(row["area_px"]) for row in mine] == [one.area_px for one in report.defects]
         assert [int(row["defect"]) for row in mine] == list(range(1, len(mine) + 1))
     assert len(rows) == sum(len(line.get("defects", ())) for line in lines)
+
+
+@pytest.mark.parametrize("band", [1, 150, 500])
+def test_an_overlay_drawn_in_bands_is_the_overlay(monkeypatch, band):
+    monkeypatch.setattr(frame, "BAND", band)
+    image, mask = picture(), np.random.default_rng(0).choice(np.array([0, 0, 1, 2, 255], np.uint8), (40, 56))
+    mask = cv2.resize(mask[::4, ::4], (56, 40), interpolation=cv2.INTER_NEAREST)
+    wanted = overlay(image, mask)
+    results._lay_over(image, mask)
+    assert np.array_equal(image, wanted) and not np.array_equal(image, picture())
+
+
+def test_an_operator_sees_how_far_it_is_and_a_log_sees_nothing(tmp_path, inspector):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png() if number else b"")
+    for terminal in (True, False):
+        shown = io.StringIO()
+        console = Console(file=shown, force_terminal=terminal, width=120, color_system=None)
+        with shown_progress([tmp_path], console) as progress:
+            inspect_paths(inspector, [tmp_path], tmp_path.with_name(f"out-{terminal}"), progress=progress)
+        if terminal:
+            assert "3/3 pictures" in shown.getvalue() and "2 rejected · 1 errors" in shown.getvalue()
+        else:
+            assert shown.getvalue() == ""
 
 
 def test_masks_of_several_classes_hold_ids_and_overlays_can_be_left_out(tmp_path):

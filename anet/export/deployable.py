@@ -62,8 +62,8 @@ def convert(deployable: Deployable, card: Card) -> ov.Model:
     """Convert to an OpenVINO graph of batch 1 and fixed size, with the card's main facts under `anet` in its rt_info.
 
     By TorchScript: `torch.export` takes PReLU apart into compare, multiply and select (1.6 times the run time).
-    OpenVINO's Model API finds no `model_info` and refuses: its segmentation expects the channels first and makes whole
-    numbers of a single channel's probabilities, so that every surface would be good.
+    It has no `model_info`, whose `model_type` would make OpenVINO's Model API read it wrongly: its segmentation expects
+    channels first and makes whole numbers of one channel's probabilities, so that nearly every surface would be good.
     """
     example = torch.zeros(1, card.size, card.size, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():

@@ -139,7 +139,7 @@ def _measure(
 def _rectangle(
     row: np.ndarray, start: np.ndarray, stop: np.ndarray, box: tuple[int, ...], area: int
 ) -> tuple[float, float, float]:
-    """Give length, width and angle of the smallest rectangle around a region's runs: their ends hold all its corners."""
+    """Give length, width and angle of the smallest rectangle around a region: its corners are ends of runs."""
     across, down = float(box[2] - box[0]), float(box[3] - box[1])
     if across * down == area:  # most specks: no geometry needed
         return (across, down, 0.0) if across >= down else (down, across, 90.0)

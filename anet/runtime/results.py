@@ -191,7 +191,9 @@ def _check_out(paths: list[Path], out: Path) -> None:
     target = out.resolve()
     for path in paths:
         if path.is_dir() and target.is_relative_to(path.resolve()):
-            raise OptionError(f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside (--out)")
+            raise OptionError(
+                f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside (--out)"
+            )
     check_writable(out)
 
 
