@@ -48,8 +48,8 @@ def evaluate_model(
             f"{', '.join(dataset.class_names[1:])}: they do not fit"
         )
     digest, trained = dataset.digest(), opened.provenance
-    same_data = trained.get("data", {}).get("digest") == digest
     own = trained.get("split", {})
+    same_data = trained.get("data", {}).get("digest") == digest
     if protocol is None and same_data:
         protocol, split_seed = own["protocol"], own["seed"]
     parts = split(dataset, protocol, split_seed)
@@ -116,7 +116,8 @@ def print_scores(result: Result, console: Console) -> None:
     console.print(content.note, soft_wrap=True)
     if facts["trained_on_another_split_of_this_data"]:
         console.print(
-            "[bold red]The model was trained on another split of these pictures: it saw some of what is scored here."
+            "The model was trained on another split of these pictures: it saw some of what is scored here.",
+            style="bold red",
         )
 
 

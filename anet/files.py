@@ -105,12 +105,15 @@ def check_seal(content: bytes, name: Path | str) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Give rows as CSV text whose cells a spreadsheet will not run: text starting with = + - @ gets a leading quote."""
+    """Give rows as CSV text whose cells a spreadsheet will not run.
+
+    Text starting with = + - @, a tab, a return or a quote gets a leading ': who strips one leading ' has the text back.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")  # as RFC 4180; Python 3.11 leaves a lone \r unquoted otherwise
     for row in rows:
         writer.writerow(
-            ["'" + cell if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell for cell in row]
+            ["'" + cell if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r'") else cell for cell in row]
         )
     return stream.getvalue()
 

@@ -29,6 +29,13 @@ class OpenModel:
         return lambda image: decide(self.probs(image), threshold)
 
 
+def known_provenance(provenance: Any) -> dict[str, Any]:
+    """Give a card's provenance with the tables that scoring looks into, empty where a foreign card lacks them."""
+    found = provenance if isinstance(provenance, dict) else {}
+    tables = {key: found[key] if isinstance(found.get(key), dict) else {} for key in ("data", "split", "recipe")}
+    return {**found, **tables}
+
+
 def open_model(path: Path, threads: int = 0) -> OpenModel:
     """Open a model; torch is imported only for training's files. Raises ModelError: missing, damaged or foreign."""
     path = Path(path)
@@ -44,7 +51,7 @@ def open_model(path: Path, threads: int = 0) -> OpenModel:
     network, facts = load_model(path)
     return OpenModel(
         Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch",
-        sha256(find_model(path).read_bytes()), facts.provenance,
+        sha256(find_model(path).read_bytes()), known_provenance(facts.provenance),
     )  # fmt: skip
 
 
@@ -59,5 +66,5 @@ def _open_bundle(path: Path, threads: int) -> OpenModel:
 
     return OpenModel(
         probs, card.network, card.class_names, card.size, card.threshold, "openvino",
-        sha256((path / "card.json").read_bytes()), card.provenance,
+        sha256((path / "card.json").read_bytes()), known_provenance(card.provenance),
     )  # fmt: skip

@@ -20,7 +20,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a result file. Raises DataError when it is none."""
     try:
         content = json.loads(path.read_text())
-        content["scores"]["iou"], content["model"]["network"], content["split"]["protocol"]
+        row(content)
         return content
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{printable(path)} is no result file: {error}") from error

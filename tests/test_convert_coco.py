@@ -11,11 +11,11 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as oracle
 
 from anet.data import load
-from anet.data.coco import _shape as coco_shape
-from anet.data.coco import unpack
 from anet.data.convert import convert
-from anet.data.labelme import _shape as labelme_shape
-from anet.data.polygons import Shape, draw
+from anet.data.labels.coco import _shape as coco_shape
+from anet.data.labels.coco import unpack
+from anet.data.labels.labelme import _shape as labelme_shape
+from anet.data.labels.polygons import Shape, draw
 from anet.errors import AnetError
 from anet.image import read_mask
 from tests.labels import PIXELS, H, W, coco, coco_json, fails, mask_of, picture, put

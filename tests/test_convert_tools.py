@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anet.data.convert import convert
-from anet.data.yolo import parse
+from anet.data.labels.yolo import parse
 from anet.errors import AnetError, DataError
 from anet.image import png_bytes, read_mask
 from tests.labels import PIXELS, SQUARE, H, W, fails, labelme, mask_of, picture, put, shape, voc, yolo

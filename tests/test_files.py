@@ -241,7 +241,7 @@ def parsed(text: str) -> list[list[str]]:
 
 
 def harmless(cell: str) -> str:
-    return "'" + cell if cell[:1] and cell[0] in "=+-@\t\r" else cell
+    return "'" + cell if cell[:1] and cell[0] in "=+-@\t\r'" else cell
 
 
 @given(st.lists(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=8).filter(lambda t: "\0" not in t), min_size=1)))

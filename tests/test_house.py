@@ -15,7 +15,7 @@ ANET = ROOT / "anet"
 MODULES = sorted(ANET.rglob("*.py"))
 
 # A room is a folder of anet/ or a file directly in it; each row says what it may import besides itself.
-GROUND = {"errors", "files", "frame", "image", "overlay", "provenance"}
+GROUND = {"errors", "files", "frame", "image", "provenance"}
 PEOPLE = GROUND | {"data", "scoring"}  # what training and export stand on, besides nets
 BELOW = PEOPLE | {"nets", "training", "export", "runtime", "bench"}
 ARROWS: dict[str, set[str]] = {
@@ -23,11 +23,7 @@ ARROWS: dict[str, set[str]] = {
     "files": {"errors"},
     "frame": {"errors"},
     "provenance": set(),
-    "overlay": {"frame"},
-    "formats": {"errors", "files"},
-    "stream": {"formats"},
-    "pixels": {"formats"},
-    "image": {"errors", "files", "formats", "overlay", "pixels", "stream"},
+    "image": {"errors", "files", "frame"},
     "data": GROUND,
     "scoring": GROUND,
     "runtime": GROUND,
@@ -49,7 +45,7 @@ TORCH = ("nets/", "training/", "export/", "bench/train.py", "models.py")  # mode
 HOMES = {
     "torch": TORCH,
     "openvino": ("runtime/engine.py", "export/"),
-    "PIL": ("image",),
+    "PIL": ("image/",),
     "kornia": ("training/augment.py",),
     "lightning_fabric": ("training/",),
     "safetensors": ("training/",),

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from anet.errors import ImageError
 from anet.image import decode_image, image_size, png_bytes, read_image, read_mask, write_png
-from anet.overlay import PALETTE, overlay
+from anet.image.overlay import PALETTE, overlay
 from tests import hostile
 from tests.hostile import H, W, encoded, put, surface, tiff
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anet.errors import ImageError
-from anet.formats import Clock, Refused
 from anet.image import Limits, decode_image, image_size, list_images, read_image, read_mask
-from anet.stream import Joined
+from anet.image.formats import Clock, Refused
+from anet.image.stream import Joined
 from tests import hostile
 from tests.hostile import H, W, encoded, put, surface
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as oracle
 
-from anet.data.polygons import draw, fill, line, polygon
+from anet.data.labels.polygons import draw, fill, line, polygon
 from tests.labels import H, W
 
 

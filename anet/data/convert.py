@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from anet.data import coco, labelme, voc, yolo
 from anet.data.dataset import Dataset, Sample
+from anet.data.labels import coco, labelme, voc, yolo
+from anet.data.labels.polygons import draw
+from anet.data.labels.source import Item, Source
 from anet.data.listing import SUFFIXES
-from anet.data.polygons import draw
 from anet.data.sheet import dataset_sheet
-from anet.data.source import Item, Source
 from anet.errors import AnetError, DataError, OutputError
 from anet.files import printable, sync_folder, write_json
 from anet.frame import IGNORE

@@ -1,8 +1,7 @@
 """What an operator sees while a folder is inspected."""
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from anet.runtime.results import Summary
 
 
 @contextlib.contextmanager
-def shown_progress(paths: Iterable[Path | str], console: Console | None = None) -> Iterator[Callable[[Summary], None]]:
+def shown_progress(paths: Sequence[Path | str], console: Console | None = None) -> Iterator[Callable[[Summary], None]]:
     """Show a bar on stderr, and nothing where that is no terminal; give the `progress` for `inspect_paths`.
 
     The pictures are counted first, by walking the folders once more, so that the bar knows the time that is left.
     """
-    console = console or Console(file=sys.stderr)
+    console = Console(stderr=True) if console is None else console
     if not console.is_terminal:
         yield lambda _: None
         return

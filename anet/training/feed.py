@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,32 +13,78 @@ from torch.utils.data import Dataset as TorchDataset
 from anet.data.dataset import Sample
 from anet.frame import IGNORE, Frame
 
-CACHE_BYTES = 4 * 2**30  # framed pictures are kept up to this; larger sets are decoded anew in every epoch
+ZOOM = 3.0  # windows are enlarged at most so much
+CACHE_BYTES = 4 * 2**30  # pictures are kept up to this; larger sets are decoded anew in every epoch
 
 
 class FramedSet(TorchDataset):
-    """Samples as `(size, size, 3) uint8` pictures and `(size, size) uint8` masks."""
+    """Samples as `(size, size, 3) uint8` pictures and `(size, size) uint8` masks; with `zoom`, some of them enlarged.
 
-    def __init__(self, samples: Sequence[Sample], classes: int, frame: Frame):
-        self.samples, self.classes, self.frame = samples, classes, frame
-        self.cache: dict[int, tuple] | None = {} if len(samples) * frame.size**2 * 4 <= CACHE_BYTES else None
+    `zoom` is the probability that a square window around a defect is shown instead of the whole picture, enlarged up to
+    ZOOM times: a defect of a few pixels then takes a share of the picture from which a network can begin to learn.
+    """
+
+    def __init__(self, samples: Sequence[Sample], classes: int, frame: Frame, zoom: float = 0.0):
+        self.samples, self.classes, self.frame, self.zoom = samples, classes, frame, zoom
+        side = round(frame.size * ZOOM) if zoom else frame.size
+        self.cache: dict[int, tuple] | None = {} if len(samples) * side**2 * 4 <= CACHE_BYTES else None
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def framed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give picture and mask of one sample, framed. Raises ImageError or DataError."""
+    def kept(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give picture and mask of one sample as they are kept in memory. Raises ImageError or DataError.
+
+        That is framed; where windows are cut from them, as large as the smallest window needs.
+        """
         if self.cache is not None and index in self.cache:
             return self.cache[index]
         image, mask = self.samples[index].read(self.classes)
-        pair = self.frame.image(image), self.frame.mask(mask)
+        if not self.zoom:
+            pair = self.frame.image(image), self.frame.mask(mask)
+        else:
+            pair = shrunk(image, mask, round(self.frame.size * ZOOM))
         if self.cache is not None:
             self.cache[index] = pair
         return pair
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        image, mask = self.framed(index)
+    def framed(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the whole picture and its mask, framed."""
+        image, mask = self.kept(index)
+        return (self.frame.image(image), self.frame.mask(mask)) if self.zoom else (image, mask)
+
+    def __getitem__(self, key: tuple[int, Sequence[int]]) -> tuple[Tensor, Tensor, int]:
+        index, draw = key
+        rng = np.random.default_rng(draw)
+        if self.zoom and rng.random() < self.zoom:
+            image, mask = window(*self.kept(index), rng)
+            image, mask = self.frame.image(image), self.frame.mask(mask)
+        else:
+            image, mask = self.framed(index)
         return torch.from_numpy(image), torch.from_numpy(mask), index
+
+
+def shrunk(image: np.ndarray, mask: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give picture and mask with no side above `longest` pixels."""
+    h, w = mask.shape
+    if max(h, w) <= longest:
+        return image, mask
+    size = max(1, round(w * longest / max(h, w))), max(1, round(h * longest / max(h, w)))
+    return (
+        cv2.resize(image, size, interpolation=cv2.INTER_AREA),
+        cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT),
+    )
+
+
+def window(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a square window, 1/ZOOM to 1/1.25 of the longer side, around a random defect pixel (any pixel without one)."""
+    h, w = mask.shape
+    side = max(1, round(max(h, w) / rng.uniform(1.25, ZOOM)))
+    places = np.flatnonzero((mask != 0) & (mask != IGNORE))
+    y, x = divmod(int(places[rng.integers(len(places))] if len(places) else rng.integers(h * w)), w)
+    top = int(np.clip(y - rng.integers(side), 0, max(0, h - side)))
+    left = int(np.clip(x - rng.integers(side), 0, max(0, w - side)))
+    return image[top : top + side, left : left + side], mask[top : top + side, left : left + side]
 
 
 class Batches:
@@ -61,7 +108,11 @@ class Batches:
 
     def epoch(self, epoch: int, first: int, workers: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
         """Give pictures `(N, H, W, 3)`, masks `(N, H, W)` and names, from batch `first` of `epoch` on."""
-        loader = DataLoader(self.data, batch_sampler=self.order(epoch)[first:], num_workers=workers)
+        keys = [
+            [(index, (self.seed, epoch, self.rank, number, place)) for place, index in enumerate(batch)]
+            for number, batch in enumerate(self.order(epoch))
+        ]
+        loader = DataLoader(self.data, batch_sampler=keys[first:], num_workers=workers)
         for images, masks, indices in loader:
             yield images, masks, [self.data.samples[i].name for i in indices.tolist()]
 

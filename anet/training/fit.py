@@ -64,7 +64,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
         for each in shows:
             each(event)
 
-    train_set = FramedSet(split.train, dataset.classes, Frame(plan.size))
+    train_set = FramedSet(split.train, dataset.classes, Frame(plan.size), recipe.zoom)
     batches = Batches(train_set, recipe.batch, plan.seed, recipe.rare, fabric.global_rank, fabric.world_size)
     steps = batches.per_epoch * recipe.epochs
     val = [InMemory(sample, dataset.classes) for sample in split.val]
@@ -93,7 +93,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             x, target = augment(prepare.unit(images.to(fabric.device)), masks.to(fabric.device))
             x = prepare.normalise(x).contiguous(memory_format=torch.channels_last)
             lr = recipe.lr_at(state.step, steps)
-            loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip)
+            loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip, recipe.balance_at(state.step, steps))
             where = epoch + 1, state.step % batches.per_epoch + 1, names, folder
             if not math.isfinite(loss):
                 raise diverged(f"loss is {loss}", *where)
@@ -143,12 +143,13 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
 
 
 def take_step(
-    fabric: Fabric, model: nn.Module, optimizer: Optimizer, x: Tensor, target: Tensor, lr: float, clip: float
-) -> float:
+    fabric: Fabric, model: nn.Module, optimizer: Optimizer, x: Tensor, target: Tensor, lr: float, clip: float,
+    balance: float,
+) -> float:  # fmt: skip
     """Do one step of the optimiser and give the loss, averaged over devices."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-    loss = segmentation_loss(model(x), target)
+    loss = segmentation_loss(model(x), target, balance)
     value = float(fabric.all_reduce(loss.detach(), reduce_op="mean") if fabric.world_size > 1 else loss.detach())
     if math.isfinite(value):
         fabric.backward(loss)

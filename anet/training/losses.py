@@ -14,7 +14,7 @@ pixel is silent: no signal, then a cliff. It weighs as much as half a pixel of o
 """
 
 
-def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor, balance: float = 0.0) -> Tensor:
     """Give Dice + 0.5 cross-entropy of each picture, averaged over the batch: a float32 scalar >= 0.
 
     `logits` (N, channels, H, W) of any float type; `target` (N, H, W) uint8 or int64 class ids. Pixels of IGNORE (255)
@@ -23,6 +23,10 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
     One channel: sigmoid; every id but 0 is the defect. Several: softmax; Dice is averaged over the defect classes
     1 to channels - 1 (all of them, so a class that a picture lacks is told to be silent). Background has no Dice term:
     eq. (7) has only the defect's map, and with one class of defect both forms then mean the same.
+
+    `balance` (0..1) is the share of the cross-entropy in which each class present in a picture weighs the same, however
+    few its pixels are. 0 is the paper's loss; 1 at the start of a training keeps it from settling on pure background
+    where defects are a hundredth of a picture.
     Raises ValueError when the shapes do not fit. Paper: eq. (6), (7); the form for several classes is ours.
     """
     n, channels, h, w = logits.shape
@@ -40,8 +44,22 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
         probs = log_probs[:, 1:].exp()
         entropy = F.nll_loss(log_probs, target.long(), ignore_index=IGNORE, reduction="none")  # (N, H, W)
     dice = dice_loss(probs * labelled.unsqueeze(1), truth).mean(dim=1)
-    entropy = (entropy * labelled).sum(dim=(1, 2)) / labelled.sum(dim=(1, 2)).clamp(min=1)
-    return (dice + BCE_WEIGHT * entropy).mean()
+    weight = labelled / labelled.sum(dim=(1, 2), keepdim=True).clamp(min=1)  # (N, H, W), sums to 1 a picture
+    if balance:
+        weight = torch.lerp(weight, balanced_weight(truth, labelled), balance)
+    return (dice + BCE_WEIGHT * (entropy * weight).sum(dim=(1, 2))).mean()
+
+
+def balanced_weight(truth: Tensor, labelled: Tensor) -> Tensor:
+    """Give `(N, H, W)` weights that sum to 1 a picture, to the same share over each class that it shows.
+
+    `truth` (N, classes of defect, H, W) 0 or 1; `labelled` (N, H, W) bool. Labelled and no defect is background.
+    """
+    background = labelled.unsqueeze(1) * (1 - truth.sum(dim=1, keepdim=True))
+    maps = torch.cat([background, truth], dim=1)  # (N, 1 + classes of defect, H, W)
+    areas = maps.sum(dim=(2, 3), keepdim=True)
+    present = (areas > 0).sum(dim=1, keepdim=True).clamp(min=1)
+    return (maps / (areas.clamp(min=1) * present)).sum(dim=1)
 
 
 def dice_loss(probs: Tensor, truth: Tensor) -> Tensor:

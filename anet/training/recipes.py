@@ -30,7 +30,9 @@ class Recipe:
     photometric: float = (
         0.0  # probability of each of: brightness and contrast, gamma, illumination gradient, noise, blur
     )
+    zoom: float = 0.0  # probability that a window around a defect is shown, enlarged, instead of the whole picture
     paste: float = 0.0  # probability that a picture receives the defects of another one of its batch
+    balance: float = 0.0  # share of all steps over which the cross-entropy fades from class-balanced to plain; 0 is off
     rare: float = 0.0  # classes in less than this share of pictures are shown more often (repeat factor); 0 is off
 
     def to_dict(self) -> dict:
@@ -45,6 +47,10 @@ class Recipe:
             return self.lr * (step + 1) / warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
+    def balance_at(self, step: int, steps: int) -> float:
+        """Give the balanced share of the cross-entropy at `step` (0-based) of `steps`: 1 first, then less, then 0."""
+        return max(0.0, 1.0 - step / (self.balance * steps)) if self.balance else 0.0
+
 
 # Paper, section IV-A.2: SGD, lr 3e-4, momentum 0.9, weight decay 1e-4, 2000 epochs, random 90-degree rotation, flips;
 # batch 16 for NEU-Seg at 224, 4 for the sets at 512 (`--batch 4`). "No auxiliary training strategies" (III-E).
@@ -54,7 +60,7 @@ PAPER = Recipe("paper", "sgd", lr=3e-4, weight_decay=1e-4, epochs=2000, batch=16
 # shows more surfaces than there are (warps, light, pasted defects).
 STRONG = Recipe(
     "strong", "adamw", lr=4e-3, weight_decay=1e-2, epochs=100, batch=16, schedule="one-cycle", warmup=0.1, clip=1.0,
-    ema=0.99, affine=0.7, elastic=0.2, photometric=0.3, paste=0.3, rare=0.3,
+    ema=0.99, affine=0.7, elastic=0.2, photometric=0.3, zoom=0.5, paste=0.3, balance=0.3, rare=0.3,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, STRONG)}

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from math import ceil, prod
 
-from anet.formats.header import Clock, Header, Limits, Refused, check_size
+from anet.image.formats.header import Clock, Header, Limits, Refused, check_size
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL = 256, 257, 258, 259, 262, 266
 STRIPS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR = 273, 274, 277, 278, 279, 284

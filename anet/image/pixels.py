@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from anet.formats import Header, Refused
+from anet.image.formats import Header, Refused
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from anet.data.labels.polygons import Shape, polygon
+from anet.data.labels.source import Item, Source, label_name
 from anet.data.listing import SUFFIXES
-from anet.data.polygons import Shape, polygon
-from anet.data.source import Item, Source, label_name
 from anet.errors import DataError, ImageError
 from anet.files import printable
 from anet.image import image_size

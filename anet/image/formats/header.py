@@ -34,7 +34,7 @@ class Header:
 
     `pieces` are the bytes the decoder is given: the file's own, without metadata (comments, profiles, EXIF, further
     pages), which are where decompression bombs and parser bugs live. `proof`, where not empty, decodes to the same
-    pixels only if no compressed data is missing (see anet.formats.jpeg).
+    pixels only if no compressed data is missing (see anet.image.formats.jpeg).
     """
 
     format: str

@@ -24,10 +24,10 @@ from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 
 from anet.errors import ImageError
 from anet.files import atomic_write, printable
-from anet.formats import LIMITS, Clock, Header, Limits, Refused, read_header
-from anet.overlay import PALETTE, overlay
-from anet.pixels import fingerprint, rgb, stored, upright
-from anet.stream import Joined
+from anet.image.formats import LIMITS, Clock, Header, Limits, Refused, read_header
+from anet.image.overlay import PALETTE, overlay
+from anet.image.pixels import fingerprint, rgb, stored, upright
+from anet.image.stream import Joined
 
 __all__ = [
     "LIMITS",

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from anet.data.dataset import PARTS
+from anet.data.labels.source import Item, Source, label_name
 from anet.data.listing import SUFFIXES
-from anet.data.source import Item, Source, label_name
 from anet.errors import DataError
 from anet.frame import IGNORE
 from anet.image import read_image, read_mask

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from anet.data.labels.polygons import Shape, line, points_of, polygon
+from anet.data.labels.source import Item, Source, is_count, is_number, label_name, split_part
 from anet.data.listing import SUFFIXES
-from anet.data.polygons import Shape, line, points_of, polygon
-from anet.data.source import Item, Source, is_count, is_number, label_name, split_part
 from anet.errors import DataError
 from anet.files import printable
 from anet.image import decode_image

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from anet.data.folder import PARTS
-from anet.data.polygons import Shape, points_of, polygon, runs
-from anet.data.source import Item, Source, is_count, is_number, label_name, split_part
+from anet.data.labels.polygons import Shape, points_of, polygon, runs
+from anet.data.labels.source import Item, Source, is_count, is_number, label_name, split_part
 
 NAME = "COCO"
 

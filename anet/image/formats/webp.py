@@ -1,7 +1,7 @@
 """WebP: every chunk inside the RIFF container, and that inside the file. Source: WebP container specification."""
 
-from anet.formats.header import Clock, Header, Limits, Piece, Refused, check_size
-from anet.formats.tiff import orientation
+from anet.image.formats.header import Clock, Header, Limits, Piece, Refused, check_size
+from anet.image.formats.tiff import orientation
 
 KEPT_FLAGS = 0x12  # alpha, animation; profile, EXIF and XMP are left out
 

@@ -2,8 +2,8 @@
 
 import zlib
 
-from anet.formats.header import Clock, Header, Limits, Piece, Refused, check_size
-from anet.formats.tiff import orientation
+from anet.image.formats.header import Clock, Header, Limits, Piece, Refused, check_size
+from anet.image.formats.tiff import orientation
 
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # without acTL an animated PNG is its default picture

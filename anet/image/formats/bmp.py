@@ -2,7 +2,7 @@
 
 import struct
 
-from anet.formats.header import Clock, Header, Limits, Refused, check_size
+from anet.image.formats.header import Clock, Header, Limits, Refused, check_size
 
 RAW, RLE8, RLE4, BITFIELDS = range(4)
 

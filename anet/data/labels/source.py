@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anet.data.folder import PARTS
-from anet.data.polygons import Shape
+from anet.data.labels.polygons import Shape
 from anet.errors import DataError
 from anet.files import printable
 

@@ -3,8 +3,8 @@
 One module a format; each has `read(data, limits, clock) -> Header`. Pure Python: no decoder is touched here.
 """
 
-from anet.formats import bmp, jpeg, png, tiff, webp
-from anet.formats.header import LIMITS, Clock, Header, Limits, Refused
+from anet.image.formats import bmp, jpeg, png, tiff, webp
+from anet.image.formats.header import LIMITS, Clock, Header, Limits, Refused
 
 __all__ = ["LIMITS", "Clock", "Header", "Limits", "Refused", "read_header"]
 

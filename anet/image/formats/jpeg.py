@@ -9,8 +9,8 @@ all it needs never looks at those bits; one that lacks data takes them for pixel
 import re
 from math import ceil
 
-from anet.formats.header import Clock, Header, Limits, Piece, Refused, check_size
-from anet.formats.tiff import orientation
+from anet.image.formats.header import Clock, Header, Limits, Piece, Refused, check_size
+from anet.image.formats.tiff import orientation
 
 SOI, EOI, SOS, DRI, APP0, APP1, APP14, APP15, COM = 0xD8, 0xD9, 0xDA, 0xDD, 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 TABLES = (0xC4, 0xDB)  # Huffman, quantisation

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
-from anet.formats.header import Clock
+from anet.image.formats.header import Clock
 
 
 class Joined(io.RawIOBase):
