@@ -77,7 +77,7 @@ def shrunk(image: np.ndarray, mask: np.ndarray, longest: int) -> tuple[np.ndarra
 
 
 def window(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a square window, 1/ZOOM to 1/1.25 of the longer side, around a random defect pixel (any pixel without one)."""
+    """Cut a square window, 1/ZOOM to 1/1.25 of the longer side, around a random defect pixel (any where none is)."""
     h, w = mask.shape
     side = max(1, round(max(h, w) / rng.uniform(1.25, ZOOM)))
     places = np.flatnonzero((mask != 0) & (mask != IGNORE))
