@@ -175,9 +175,12 @@ def inspect(
 ) -> None:
     """Inspect pictures without torch. Exit code 0: all accepted, 1: some rejected, 2: some could not be read."""
     from anet.runtime.inspector import Inspector
+    from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary
 
-    summary = inspect_paths(Inspector(model, threshold, min_area, threads), paths, out)
+    inspector = Inspector(model, threshold, min_area, threads)
+    with shown_progress(paths) as progress:
+        summary = inspect_paths(inspector, paths, out, progress=progress)
     print_summary(summary, console)
     raise typer.Exit(summary.exit_code)
 

@@ -137,3 +137,21 @@ def test_a_target_of_another_shape_is_refused_instead_of_broadcast():
     logits, target = batch(1)
     with pytest.raises(ValueError, match=r"target is \(1, 8, 8\)"):
         segmentation_loss(logits, target[:1])
+
+
+def test_balanced_entropy_weighs_each_class_of_a_picture_alike_however_small():
+    target = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    target[0, 0, 0] = 1  # one pixel of 64
+    target[0, 7] = 255
+    logits = torch.full((2, 1, 8, 8), -2.0)
+    missed, silent = torch.nn.functional.softplus(torch.tensor([2.0, -2.0]))
+    balanced = [segmentation_loss(logits[i : i + 1], target[i : i + 1], 1.0) for i in range(2)]
+    torch.testing.assert_close(balanced[0], (missed + silent) / 2)
+    torch.testing.assert_close(balanced[1], silent)  # a sound picture: all of it is background
+
+
+def test_balance_mixes_the_two_losses():
+    logits, target = torch.randn(3, 4, 8, 8), torch.randint(0, 4, (3, 8, 8), dtype=torch.uint8)
+    plain, balanced = segmentation_loss(logits, target), segmentation_loss(logits, target, 1.0)
+    torch.testing.assert_close(segmentation_loss(logits, target, 0.25), 0.75 * plain + 0.25 * balanced)
+    assert segmentation_loss(logits, torch.full_like(target, 255), 1.0) == 0

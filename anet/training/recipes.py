@@ -32,7 +32,7 @@ class Recipe:
     )
     zoom: float = 0.0  # probability that a window around a defect is shown, enlarged, instead of the whole picture
     paste: float = 0.0  # probability that a picture receives the defects of another one of its batch
-    balance: float = 0.0  # share of all steps over which the cross-entropy fades from class-balanced to plain; 0 is off
+    balance: float = 0.0  # share of all steps over which class-balanced entropy fades into eq. (6); 0 is off
     rare: float = 0.0  # classes in less than this share of pictures are shown more often (repeat factor); 0 is off
 
     def to_dict(self) -> dict:
@@ -48,7 +48,7 @@ class Recipe:
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
     def balance_at(self, step: int, steps: int) -> float:
-        """Give the balanced share of the cross-entropy at `step` (0-based) of `steps`: 1 first, then less, then 0."""
+        """Give the balanced share of the loss at `step` (0-based) of `steps`: 1 first, then less, then 0."""
         return max(0.0, 1.0 - step / (self.balance * steps)) if self.balance else 0.0
 
 
