@@ -13,7 +13,7 @@ from anet.data.dataset import Sample
 from anet.errors import ImageError
 from anet.frame import IGNORE, PAD, Frame
 from anet.image import write_png
-from anet.training.feed import Batches, FramedSet, picture_statistics, repeat_factors
+from anet.training.feed import ZOOM, Batches, FramedSet, picture_statistics, repeat_factors, window
 
 torch.set_num_threads(1)
 
@@ -128,6 +128,35 @@ def test_cached_or_not_and_with_workers_batches_are_the_same(samples):
     for row in rows[1:]:
         for (images, masks, names), (its_images, its_masks, its_names) in zip(rows[0], row, strict=True):
             assert torch.equal(images, its_images) and torch.equal(masks, its_masks) and names == its_names
+
+
+def test_enlarged_windows_are_drawn_by_seed_epoch_and_place_alone(samples):
+    def shown(first, workers, epoch=1):
+        return list(Batches(FramedSet(samples, 3, Frame(64), zoom=0.7), 2, 5, 0.0).epoch(epoch, first, workers))
+
+    whole = shown(0, 0)
+    torch.manual_seed(9)
+    for part, first in ((shown(0, 2), 0), (shown(2, 0), 2)):
+        assert len(part) == len(whole) - first
+        for row, its in zip(whole[first:], part, strict=True):
+            assert torch.equal(row[0], its[0]) and torch.equal(row[1], its[1]) and row[2] == its[2]
+    assert not torch.equal(torch.cat([row[1] for row in whole]), torch.cat([row[1] for row in shown(0, 0, 2)]))
+
+
+@given(h=st.integers(1, 60), w=st.integers(1, 60), seed=st.integers(0, 999), defect=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_window_is_a_cut_of_picture_and_mask_alike_and_shows_a_defect_where_there_is_one(h, w, seed, defect):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((h, w), np.uint8)
+    mask[rng.integers(h), rng.integers(w)] = 3 if defect else IGNORE
+    place = np.stack(np.divmod(np.arange(h * w).reshape(h, w), w), 2)
+    image = np.concatenate([place, mask[..., None]], 2).astype(np.uint8)
+    cut, labels = window(image, mask, rng)
+    assert np.array_equal(cut[..., 2], labels)
+    y, x = cut[0, 0, :2]
+    assert np.array_equal(cut, image[y : y + cut.shape[0], x : x + cut.shape[1]])
+    assert max(cut.shape[:2]) <= max(1, round(max(h, w) / 1.25)) and max(h, w) <= ZOOM * (max(cut.shape[:2]) + 1)
+    assert (labels == 3).any() == defect
 
 
 def test_an_epoch_begun_in_the_middle_is_the_rest_of_it(samples):

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from anet.cli import app
 from anet.data import load, split
-from anet.data.synthetic import synthesize
 from anet.errors import AnetError, ModelError, OptionError, OutputError, TrainingError
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
@@ -51,7 +50,7 @@ def test_the_papers_recipe_has_the_papers_numbers():
     """Section IV-A.2."""
     assert (PAPER.optimizer, PAPER.lr, PAPER.momentum, PAPER.weight_decay) == ("sgd", 3e-4, 0.9, 1e-4)
     assert (PAPER.epochs, PAPER.batch, PAPER.rot90, PAPER.flips) == (2000, 16, True, True)
-    ours = ("warmup", "clip", "ema", "affine", "elastic", "photometric", "paste", "rare")
+    ours = ("warmup", "clip", "ema", "affine", "elastic", "photometric", "zoom", "paste", "balance", "rare")
     assert [getattr(PAPER, name) for name in ours] == [0.0] * len(ours)
     optimizer = fit.make_optimizer(torch.nn.BatchNorm2d(3), PAPER)
     assert isinstance(optimizer, torch.optim.SGD)
@@ -122,7 +121,7 @@ def test_a_run_folder_holds_what_it_should(data, trained):
     assert [row["epoch"] for row in rows] == [1, 2, 3] and [row["step"] for row in rows] == [3, 6, 9]
     assert all(math.isfinite(row["train_loss"]) and row["pictures_per_s"] > 0 for row in rows)
     best = max(rows, key=lambda row: row["val_iou"])
-    assert about["epoch"] == best["epoch"] == 2
+    assert about["epoch"] == best["epoch"]
 
 
 def test_metrics_tell_what_the_saved_weights_score(data, trained):
@@ -154,7 +153,7 @@ def test_the_same_seed_gives_the_same_weights_in_any_order_of_the_folder(data, t
 
 
 def test_another_seed_gives_other_weights(data, trained, tmp_path):
-    assert outcome(go(tiny(data, tmp_path, seed=3))[0])["last"] != outcome(trained[0])["last"]
+    assert outcome(go(tiny(data, tmp_path, seed=4))[0])["last"] != outcome(trained[0])["last"]
 
 
 def test_the_papers_recipe_trains_and_keeps_the_network_itself(data, tmp_path):
@@ -325,9 +324,9 @@ def poison(monkeypatch, when, value=float("nan")):
     """Let the loss of one step be `value`."""
     loss, calls = fit.segmentation_loss, []
 
-    def poisoned(logits, target):
+    def poisoned(*given):
         calls.append(1)
-        return loss(logits, target) * (value if len(calls) == when else 1.0)
+        return loss(*given) * (value if len(calls) == when else 1.0)
 
     monkeypatch.setattr(fit, "segmentation_loss", poisoned)
 
@@ -456,12 +455,9 @@ def test_two_processes_give_the_same_files_as_one_and_both_end(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_strong_recipe_learns_the_synthetic_set(tmp_path):
-    data = synthesize(tmp_path / "set", 80, 96, 1)
-    folder = train(
-        Options(data, size=96, epochs=60, batch=8, runs=tmp_path, name="run", device="cpu", compiled=False), quiet()
-    )
+def test_the_strong_recipe_learns_squares_from_eight_pictures(data, tmp_path):
+    folder, _ = go(tiny(data, tmp_path, epochs=40, size=64, batch=4))
     dataset = load(data)
     network, facts = load_model(folder)
     scored = evaluate(Predictor(network, facts), split(dataset).test, dataset.classes)
-    assert scored.scores.miou > 0.5
+    assert scored.scores.miou > 0.8

@@ -18,7 +18,7 @@ from anet.training.train import Options
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["torch", "anet.pipeline", "anet.training.train"])
 
-EPOCHS, STEPS, SEED = 3, 9, 2  # with this seed the second epoch is the best one
+EPOCHS, STEPS, SEED = 3, 9, 3  # with this seed the second epoch was the best one: best and last differ
 
 
 def make_set(folder: Path, classes: int = 2) -> Path:
