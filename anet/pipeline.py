@@ -20,7 +20,7 @@ from anet.scoring.report import Table
 CALIBRATION = 8  # validation pictures on which an export is compared with torch
 RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
 SIZE = 224  # of the network's input, as the paper's for NEU-Seg
-SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 120
+SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 160
 
 
 def train_run(options, resume: Path | None, console: Console) -> int:

@@ -14,11 +14,11 @@ from anet.errors import OptionError, OutputError
 from anet.image import read_image, read_mask
 
 PINNED = {  # a change here needs a new synthetic.VERSION
-    ("grainy", "scratch"): "35575d51f01ae067144449578aa5f9e73d68fb60c55e1b872525cc92c6745f5f",
-    ("woven", "pore"): "506ce81ec87578aae52ed729b8fa28f807848a82cb8513081307f028c793c01c",
-    ("cellular", "crack"): "db4f2ad17dc91579e4574d0d8bf6138f27bbbe025a6e705ea883218c5d7093b4",
-    ("ground", "inclusion"): "cd3ea02731af2ac754893f26183e308dd9904cc25d1d2e618cd8ea2a44e2fa29",
-    ("rolled", "patch"): "c8181c1d691ada80556759886b3cda78e761bab7b51a675ba423b5a5b837b94c",
+    ("grainy", "scratch"): "36bcdb791702ba578ff9f95d0117d4b94a8356432f02c8290160bc0ee51aca7c",
+    ("woven", "pore"): "a9531b5539d8b470b2b666f0fdf8cba59e763c36db5f03ec45d20b3581ce0cb7",
+    ("cellular", "crack"): "712390f9e88bb179296e3faa8f35f0ee2b663592967e564c2b3d709ea347fece",
+    ("ground", "inclusion"): "9416f05e9888711c964ab66cc5da3bdc8af045432950505bea2415d323ed02d8",
+    ("rolled", "patch"): "92282e2989f72b9c07d383a778bf6b11d602bfa5581e821ab5c24694add2a35e",
     ("tile", None): "b828827368560f38690f7e4303305f303baccdc78ab5d556a1b314f7c6c8cde1",
 }
 

@@ -140,9 +140,8 @@ def _few(rng: Rng, more: float, most: int = 4) -> int:
 
 
 def _depth(rng: Rng, spread: float, low: float, high: float) -> float:
-    """Draw how many grey values a defect differs by; the square makes faint ones the more frequent."""
-    share = float(rng.random())
-    return 5 + spread * (low + (high - low) * share * share)
+    """Draw how many grey values a defect differs by, from faint to plain."""
+    return 12 + 1.35 * spread * (low + (high - low) * float(rng.random()))
 
 
 def _spot(rng: Rng, size: int, margin: float) -> tuple[float, float]:
