@@ -1,13 +1,14 @@
 # make run              the whole life of a model on synthetic surfaces; DATA=folder does it on yours
 # make test             the test suite; ANET_DATA=folder runs the tests on real pictures, too
-# make lint             format, lint, types
+# make lint             format and lint
+# make types            types (pyright, basic)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: run test lint env clean
+.PHONY: run test lint types env clean
 
 run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
@@ -18,7 +19,9 @@ test: env
 lint: env
 	$(BIN)/ruff check anet tests
 	$(BIN)/ruff format --check anet tests
-	$(BIN)/pyright anet
+
+types: env
+	$(BIN)/pyright --pythonpath $(BIN)/python anet
 
 env: $(VENV)/.done
 
