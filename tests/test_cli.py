@@ -342,7 +342,7 @@ def test_a_bundle_is_scored_without_touching_model_or_data(ready, tmp_path):
 
 
 def test_ctrl_c_says_what_is_complete_and_is_130(ready, tmp_path, monkeypatch):
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt("stopped: 7 pictures are complete")
 
     monkeypatch.setattr(results, "inspect_paths", stopped)
