@@ -17,8 +17,8 @@ test: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest $(ARGS)
 
 lint: env
-	$(BIN)/ruff check anet tests
-	$(BIN)/ruff format --check anet tests
+	$(BIN)/ruff check anet tests docs
+	$(BIN)/ruff format --check anet tests docs
 
 types: env
 	$(BIN)/pyright --pythonpath $(BIN)/python anet
