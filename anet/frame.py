@@ -118,6 +118,14 @@ def _between(values: np.ndarray, count: int, top: int, bottom: int) -> np.ndarra
     return result
 
 
+def channels_of(classes: int) -> int:
+    """Give a network's number of outputs for `classes` ids, background included; `decide` reads them.
+
+    One (sigmoid) for one class of defect, else one for each id (softmax).
+    """
+    return 1 if classes == 2 else classes
+
+
 def decide(probs: np.ndarray, threshold: float) -> np.ndarray:
     """Turn `(H, W, channels)` probabilities into an `(H, W) uint8` mask of class ids.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from anet.errors import DataError, ImageError
-from anet.frame import IGNORE
+from anet.frame import IGNORE, channels_of
 from anet.image import read_image, read_mask
 
 PARTS = ("train", "val", "test")
@@ -73,7 +73,7 @@ class Dataset:
     @property
     def channels(self) -> int:
         """Number of a network's outputs for this task: one (sigmoid) for one class of defect, else softmax over all."""
-        return 1 if self.classes == 2 else self.classes
+        return channels_of(self.classes)
 
     def digest(self) -> str:
         """Give the SHA-256 over names and content of all pictures and masks: what exactly was trained on."""

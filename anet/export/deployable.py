@@ -16,7 +16,7 @@ from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
 from anet.files import printable, sha256, sync_folder
-from anet.frame import decide
+from anet.frame import channels_of, decide
 from anet.nets.deployable import Deployable
 from anet.runtime.card import BIN, CARD, XML, Card
 from anet.runtime.engine import Engine, ov
@@ -34,7 +34,7 @@ def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, cal
     left behind.
     """
     names = tuple(card_facts["class_names"])
-    card = Card(**{**card_facts, "class_names": names, "channels": 1 if len(names) == 2 else len(names)})
+    card = Card(**{**card_facts, "class_names": names, "channels": channels_of(len(names))})
     if not calibration:
         raise OptionError("export compares with torch on pictures: none was given, one or more would work")
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):

@@ -13,7 +13,7 @@ from typing import Any
 
 from anet.errors import AnetError, ModelError
 from anet.files import SEAL, UNSEALED, check_seal, printable, seal, sha256
-from anet.frame import Frame
+from anet.frame import Frame, channels_of
 
 FORMAT = 1
 CARD, XML, BIN = "card.json", "model.xml", "model.bin"
@@ -48,7 +48,7 @@ class Card:
             or not all(isinstance(name, str) for name in names)
         ):
             raise ModelError(f"class_names must be 2 to 255 texts, background first: {names!r:.80} found")
-        if self.channels != (1 if len(names) == 2 else len(names)):
+        if self.channels != channels_of(len(names)):
             raise ModelError(f"{len(names)} classes do not go with {self.channels} channels")
         if not (_is_number(self.threshold) and 0 < self.threshold < 1):
             raise ModelError(f"threshold must lie between 0 and 1: {self.threshold!r:.80} found")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from anet.errors import ModelError, OptionError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, seal
-from anet.frame import IGNORE, Frame
+from anet.frame import IGNORE, Frame, channels_of
 from anet.nets import build
 
 FORMAT = 1
@@ -45,7 +45,7 @@ class Facts:
 
     @property
     def channels(self) -> int:
-        return 1 if self.classes == 2 else self.classes
+        return channels_of(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
