@@ -17,7 +17,7 @@ MODULES = sorted(ANET.rglob("*.py"))
 # A room is a folder of anet/ or a file directly in it; each row says what it may import besides itself.
 GROUND = {"errors", "files", "frame", "image", "provenance"}
 PEOPLE = GROUND | {"data", "scoring"}  # what training and export stand on, besides nets
-BELOW = PEOPLE | {"nets", "training", "export", "runtime", "bench"}
+BELOW = PEOPLE | {"nets", "training", "export", "runtime", "bench", "paper"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "nets": {"errors", "frame"},
     "training": PEOPLE | {"nets"},
     "export": PEOPLE | {"nets", "runtime"},  # the runtime's card and engine: an export is compared with torch there
+    "paper": PEOPLE | {"nets", "training", "export", "runtime", "results"},
     "bench": PEOPLE | {"nets", "training", "export", "runtime"},
     "models": BELOW,
     "results": GROUND,
@@ -41,7 +42,14 @@ ARROWS: dict[str, set[str]] = {
 }
 
 # The only places of a third-party package, as prefixes of paths below anet/.
-TORCH = ("nets/", "training/", "export/", "bench/train.py", "models.py")  # models.py: in a function, for threads
+TORCH = (
+    "nets/",
+    "training/",
+    "export/",
+    "paper/",
+    "bench/train.py",
+    "models.py",
+)  # models.py: in a function, for threads
 HOMES = {
     "torch": TORCH,
     "openvino": ("runtime/engine.py", "export/"),

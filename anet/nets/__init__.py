@@ -9,14 +9,25 @@ from torch import nn
 from anet.errors import OptionError
 from anet.nets.ablation import ABLATIONS
 from anet.nets.anet import ANet
+from anet.nets.zoo import ZOO
 
-NETWORKS: dict[str, Callable[[int], nn.Module]] = {name: partial(ANet, rows=rows) for name, rows in ABLATIONS.items()}
+ROWS: dict[str, Callable[..., nn.Module]] = {name: partial(ANet, rows=rows) for name, rows in ABLATIONS.items()}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {**ROWS, **ZOO}
 
 
-def build(name: str, classes: int) -> nn.Module:
-    """Make the network `name` with `classes` outputs. Raises OptionError, with the nearest name, when there is none."""
+def build(name: str, classes: int, aux: bool = False) -> nn.Module:
+    """Make the network `name` with `classes` outputs; see `contract` for what it then holds to.
+
+    `aux` adds the heads that only training uses. Raises OptionError: no such network, with the nearest name; no classes;
+    `aux` for a network whose paper has no such heads.
+    """
     if name not in NETWORKS:
         near = difflib.get_close_matches(name.lower(), NETWORKS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"{', '.join(NETWORKS)} exist"
         raise OptionError(f"no network {name!r}: {hint}")
-    return NETWORKS[name](classes)
+    if not aux:
+        return NETWORKS[name](classes)
+    have = [each for each, maker in ZOO.items() if maker.aux_heads]
+    if name not in have:
+        raise OptionError(f"{name} has no auxiliary heads: leave --aux out (those with: {', '.join(have)})")
+    return NETWORKS[name](classes, aux=True)

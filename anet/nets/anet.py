@@ -11,8 +11,8 @@ PReLU slope 0.25. All convolutions are without bias but the head's last. `PReLU`
 import torch
 from torch import Tensor, nn
 
-from anet.errors import OptionError
 from anet.frame import STRIDE
+from anet.nets.contract import AuxHead, check_classes, check_sides
 
 DROPOUT = 0.1  # Dropout2d at the end of every main path (authors' definition; the paper gives no rate)
 
@@ -151,15 +151,19 @@ class ANet(nn.Module):
     size that works (`anet.frame.Frame` pads and crops). 389,768 parameters with one class. Paper: Fig. 3, Table II.
     """
 
+    paper = "Chen et al., A-Net: An A-shape Lightweight Neural Network for Real-time Surface Defect Segmentation"
+    year = 2024
+    stride = STRIDE
+    aux_heads: tuple[AuxHead, ...] = ()  # "no auxiliary training strategies" (III-E)
+
     def __init__(self, classes: int = 1, rows: tuple = TABLE_II):
         super().__init__()
-        if classes < 1:
-            raise OptionError(f"classes is {classes}: at least 1 is needed")
+        check_classes(classes)
         self.classes = classes
         self.stages = nn.ModuleDict({name: build(op, ci, cm, co or classes) for op, ci, cm, co, name in rows})
 
     def forward(self, x: Tensor) -> Tensor:
-        check_sides(*x.shape[-2:])
+        check_sides("A-Net", self.stride, *x.shape[-2:])
         detail = x
         for name, stage in self.stages.items():
             x = stage(detail, x) if isinstance(stage, CatBlock) else stage(x)
@@ -191,10 +195,3 @@ def build(op: str, ci: int, cm: int, co: int) -> nn.Module:
         case "deconv":  # Table III without Seg Head
             return nn.ConvTranspose2d(ci, co, 2, 2, bias=False)
     raise ValueError(f"no operation {op!r}")  # fmt: skip
-
-
-def check_sides(h: int, w: int) -> None:
-    """Refuse sides that A-Net's five halvings cannot divide. Raises OptionError with the padded size that works."""
-    if h % STRIDE or w % STRIDE:
-        good = f"{-(-h // STRIDE) * STRIDE}x{-(-w // STRIDE) * STRIDE}"
-        raise OptionError(f"A-Net's sides must be multiples of {STRIDE}: {h}x{w} given, pad to {good}")

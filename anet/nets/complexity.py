@@ -64,8 +64,10 @@ class Complexity:
         return asdict(self)
 
 
-def count(network: nn.Module, h: int, w: int) -> Complexity:
+def count(network: nn.Module, h: int, w: int, channels: int = 3) -> Complexity:
     """Count `network` for one RGB picture of `h` x `w`: on a copy, in eval mode, on shapes alone (no arithmetic).
+
+    Another number of `channels` is for parts of networks.
 
     The network must run on PyTorch's meta device. Raises what its forward raises for such a size.
     """
@@ -85,7 +87,7 @@ def count(network: nn.Module, h: int, w: int) -> Complexity:
     for module in network.modules():
         module.register_forward_hook(note)
     with torch.no_grad():
-        network(torch.empty(1, 3, h, w, device="meta"))
+        network(torch.empty(1, channels, h, w, device="meta"))
 
     times = Counter(counted_modules(network))
     layers, seen = [], set()

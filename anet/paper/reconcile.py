@@ -1,0 +1,72 @@
+"""From the clean network to the printed figure: which counting artefacts lie between the two."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from anet.nets.complexity import Complexity, count
+
+Share = Callable[[Complexity], int]
+
+
+def nothing(cost: Complexity) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One way in which a printed figure departs from the network's own count, in the paper's units (1, not M or G)."""
+
+    what: str  # in plain words, a line
+    params: Share = nothing  # what it adds to the parameters, from the clean network's cost
+    count: Share = nothing  # what it adds to the paper's count
+
+
+def layers_under(prefix: str) -> Share:
+    """Give the paper's count of all layers below `prefix`: what a second name for that module adds."""
+    return lambda cost: sum(layer.as_paper for layer in cost.layers if (layer.name + ".").startswith(prefix + "."))
+
+
+def layers_of_type(*types: str) -> Share:
+    """Give the paper's count of all layers of these types (negate it for what the counter did not know)."""
+    return lambda cost: sum(layer.as_paper for layer in cost.layers if layer.type in types)
+
+
+def minus(share: Share) -> Share:
+    return lambda cost: -share(cost)
+
+
+def params_of(*makers: Callable[[], nn.Module]) -> Share:
+    """Give the parameters of modules that were built and never executed."""
+    return lambda cost: sum(p.numel() for make in makers for p in make().parameters())
+
+
+def count_of(make: Callable[[], nn.Module], channels: int, scale: int) -> Share:
+    """Give the paper's count of a module that was executed on `channels` maps at 1/`scale` of the picture's size."""
+    return lambda cost: count(make(), cost.h // scale, cost.w // scale, channels).as_paper
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A network's printed columns of Tables IV to VII, and the way to them from the clean network.
+
+    `verdict` is "exact" (every printed digit at both sizes), "near" (within 1 %) or "nearest" (the nearest known
+    reading; the deviation is printed). `make` builds the clean network for a picture of this size.
+    """
+
+    name: str
+    params_m: float  # "Parameters", M
+    flops_g: dict[int, float]  # "FLOPs" by side of the input, G
+    make: Callable[[int], nn.Module]
+    artefacts: tuple[Artefact, ...] = ()
+    verdict: str = "exact"
+
+    def clean(self, size: int) -> Complexity:
+        """Count the network as it is written here."""
+        return count(self.make(size), size, size)
+
+    def reconciled(self, cost: Complexity) -> tuple[int, int]:
+        """Give parameters and count with all artefacts, from the clean network's cost."""
+        params = cost.params_as_paper + sum(each.params(cost) for each in self.artefacts)
+        return params, cost.as_paper + sum(each.count(cost) for each in self.artefacts)
