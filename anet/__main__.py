@@ -4,7 +4,7 @@ import os
 
 
 def main() -> None:
-    """Run one verb of the command line and exit; `anet.cli.Verbs` says with which code."""
+    """Run one verb of the command line and exit; `anet.cli.app.Verbs` says with which code."""
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**40))  # our own limits hold, see anet.image
     from anet.cli import app
 

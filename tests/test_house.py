@@ -57,7 +57,7 @@ HOMES = {
     "kornia": ("training/augment.py",),
     "lightning_fabric": ("training/",),
     "safetensors": ("training/",),
-    "typer": ("cli.py",),
+    "typer": ("cli/",),
 }
 NOWHERE = (
     *("pickle", "marshal", "shelve", "dill", "joblib", "yaml"),  # a file could run code

@@ -322,13 +322,13 @@ def test_a_state_that_is_gone_starts_from_the_beginning_and_ends_the_same(traine
 
 def poison(monkeypatch, when, value=float("nan")):
     """Let the loss of one step be `value`."""
-    loss, calls = fit.segmentation_loss, []
+    loss, calls = fit.training_loss, []
 
     def poisoned(*given):
         calls.append(1)
         return loss(*given) * (value if len(calls) == when else 1.0)
 
-    monkeypatch.setattr(fit, "segmentation_loss", poisoned)
+    monkeypatch.setattr(fit, "training_loss", poisoned)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -428,7 +428,7 @@ def test_the_command_takes_every_option_of_a_training():
     """`Options` is filled by position in the command line: both must keep the same order."""
     import inspect
 
-    from anet.cli import train as verb
+    from anet.cli.model import train as verb
 
     taken = [name for name in inspect.signature(verb).parameters if name != "resume"]
     assert taken == [field.name for field in dataclasses.fields(Options)]

@@ -18,8 +18,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {**ROWS, **ZOO}
 def build(name: str, classes: int, aux: bool = False) -> nn.Module:
     """Make the network `name` with `classes` outputs; see `contract` for what it then holds to.
 
-    `aux` adds the heads that only training uses. Raises OptionError: no such network, with the nearest name; no classes;
-    `aux` for a network whose paper has no such heads.
+    `aux` adds the heads that only training uses. Raises OptionError: no such network, with the nearest name; no
+    classes; `aux` for a network whose paper has no such heads.
     """
     if name not in NETWORKS:
         near = difflib.get_close_matches(name.lower(), NETWORKS, n=1, cutoff=0.5)
@@ -31,3 +31,8 @@ def build(name: str, classes: int, aux: bool = False) -> nn.Module:
     if name not in have:
         raise OptionError(f"{name} has no auxiliary heads: leave --aux out (those with: {', '.join(have)})")
     return NETWORKS[name](classes, aux=True)
+
+
+def aux_by_default(name: str) -> bool:
+    """Say whether the paper's parameter count of this network contains its auxiliary heads: then training uses them."""
+    return getattr(ZOO.get(name), "aux_printed", False)

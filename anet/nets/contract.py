@@ -1,7 +1,8 @@
 """What every network here holds to: logits at the size of its input, and what it says of itself.
 
 A network is an `nn.Module` built as `Net(classes=1)`, with auxiliary heads where its paper has them as
-`Net(classes=1, aux=False)`. Its class says `paper`, `year`, `stride` and `aux_heads`.
+`Net(classes=1, aux=False)`. Its class says `paper`, `year`, `stride` and `aux_heads`, and
+`aux_printed = True` where A-Net's tables count those heads among the parameters: training there has them by default.
 `forward` maps `(N, 3, H, W) float32` to `(N, classes, H, W)` logits. Only in training, and only with `aux`, it gives a
 tuple instead: the logits, then one map for each of `aux_heads`, of any size and `classes` channels (one, if "detail").
 """

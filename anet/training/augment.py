@@ -49,8 +49,19 @@ class Augment:
         self.light = AugmentationSequential(*lights, data_keys=["input"]) if p else None
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, masks: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Turn every picture; do the rest to a random `share` (0..1) of them, see `Recipe.ramp`."""
         images, masks = turn(images, masks, self.recipe.rot90, self.recipe.flips)
+        if share >= 1.0:
+            return self.change(images, masks)
+        chosen = (torch.rand(len(images)) < share).to(images.device)
+        if not chosen.any():
+            return images, masks
+        changed, labels = self.change(images, masks)
+        images = torch.where(chosen[:, None, None, None], changed, images)
+        return images, torch.where(chosen[:, None, None], labels, masks)
+
+    def change(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         if self.warp is not None:
             images, warped = self.warp(images, masks[:, None].float())
             masks = warped[:, 0].round().to(torch.uint8)

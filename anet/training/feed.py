@@ -53,10 +53,10 @@ class FramedSet(TorchDataset):
         image, mask = self.kept(index)
         return (self.frame.image(image), self.frame.mask(mask)) if self.zoom else (image, mask)
 
-    def __getitem__(self, key: tuple[int, Sequence[int]]) -> tuple[Tensor, Tensor, int]:
-        index, draw = key
+    def __getitem__(self, key: tuple[int, Sequence[int], float]) -> tuple[Tensor, Tensor, int]:
+        index, draw, share = key
         rng = np.random.default_rng(draw)
-        if self.zoom and rng.random() < self.zoom:
+        if self.zoom and rng.random() < self.zoom * share:
             image, mask = window(*self.kept(index), rng)
             image, mask = self.frame.image(image), self.frame.mask(mask)
         else:
@@ -106,10 +106,15 @@ class Batches:
         drawn = np.resize(drawn, self.per_epoch * self.batch * self.world)
         return drawn.reshape(self.per_epoch, self.world, self.batch)[:, self.rank].tolist()
 
-    def epoch(self, epoch: int, first: int, workers: int) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
-        """Give pictures `(N, H, W, 3)`, masks `(N, H, W)` and names, from batch `first` of `epoch` on."""
+    def epoch(
+        self, epoch: int, first: int, workers: int, share: float = 1.0
+    ) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+        """Give pictures `(N, H, W, 3)`, masks `(N, H, W)` and names, from batch `first` of `epoch` on.
+
+        `share` (0..1) scales the set's `zoom`.
+        """
         keys = [
-            [(index, (self.seed, epoch, self.rank, number, place)) for place, index in enumerate(batch)]
+            [(index, (self.seed, epoch, self.rank, number, place), share) for place, index in enumerate(batch)]
             for number, batch in enumerate(self.order(epoch))
         ]
         loader = DataLoader(self.data, batch_sampler=keys[first:], num_workers=workers)

@@ -32,6 +32,7 @@ class Recipe:
     )
     zoom: float = 0.0  # probability that a window around a defect is shown, enlarged, instead of the whole picture
     paste: float = 0.0  # probability that a picture receives the defects of another one of its batch
+    ramp: float = 0.0  # share of all epochs over which all of the above but turns come in; 0: there from the start
     balance: float = 0.0  # share of all steps over which class-balanced entropy fades into eq. (6); 0 is off
     rare: float = 0.0  # classes in less than this share of pictures are shown more often (repeat factor); 0 is off
 
@@ -47,6 +48,10 @@ class Recipe:
             return self.lr * (step + 1) / warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
+    def ramp_at(self, epoch: int) -> float:
+        """Give the share of pictures of `epoch` (0-based) that augmentation may touch beyond turns: 0 rising to 1."""
+        return min(1.0, epoch / (self.ramp * self.epochs)) if self.ramp else 1.0
+
     def balance_at(self, step: int, steps: int) -> float:
         """Give the balanced share of the loss at `step` (0-based) of `steps`: 1 first, then less, then 0."""
         return max(0.0, 1.0 - step / (self.balance * steps)) if self.balance else 0.0
@@ -56,11 +61,12 @@ class Recipe:
 # batch 16 for NEU-Seg at 224, 4 for the sets at 512 (`--batch 4`). "No auxiliary training strategies" (III-E).
 PAPER = Recipe("paper", "sgd", lr=3e-4, weight_decay=1e-4, epochs=2000, batch=16, schedule="constant")
 
-# Ours: a short schedule that starts safely on rare, small defects (warm-up, clipped gradients, loss per picture) and
-# shows more surfaces than there are (warps, light, pasted defects).
+# Ours: a short schedule that starts safely on rare, small defects (warm-up, clipped gradients, balanced entropy first)
+# and then shows more and more surfaces than there are (warps, light, pasted defects). Started at full strength, the
+# same warps kept magnetic tile at a validation IoU per picture of 0.04 for 8 epochs; with turns alone it stood at 0.30.
 STRONG = Recipe(
     "strong", "adamw", lr=4e-3, weight_decay=1e-2, epochs=100, batch=16, schedule="one-cycle", warmup=0.1, clip=1.0,
-    ema=0.99, affine=0.7, elastic=0.2, photometric=0.3, zoom=0.5, paste=0.3, balance=0.3, rare=0.3,
+    ema=0.99, affine=0.5, elastic=0.1, photometric=0.2, zoom=0.3, paste=0.3, ramp=0.5, balance=0.1, rare=0.3,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, STRONG)}

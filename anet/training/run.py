@@ -42,6 +42,7 @@ class Plan:
     compiled: bool  # torch.compile
     threads: int
     save_every: int  # steps between saves inside an epoch; 0: only at the end of each
+    aux: bool = False  # with the heads that only training uses
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -18,7 +18,7 @@ from anet.data.dataset import Dataset, Split
 from anet.errors import AnetError, ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
-from anet.nets import build
+from anet.nets import aux_by_default, build
 from anet.provenance import commit, machine, versions
 from anet.training import run
 from anet.training.checkpoint import Facts
@@ -58,6 +58,7 @@ class Options:
     workers: int = 0
     compiled: bool | None = None
     save_every: int = 0
+    aux: bool | None = None
 
 
 def train(options: Options, console: Console) -> Path | None:
@@ -65,7 +66,9 @@ def train(options: Options, console: Console) -> Path | None:
     accelerator = find_device(options.device)
     precision = find_precision(options.precision, accelerator)
     recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
-    build(options.network, 1)  # an unknown name ends here, before anything is made
+    aux = aux_by_default(options.network) if options.aux is None else options.aux
+    with torch.device("meta"):
+        build(options.network, 1, aux)  # an unknown name ends here, before anything is made
     Frame(options.size)
     for name in ("devices", "seed", "workers", "save_every", "split_seed"):
         if getattr(options, name) < (1 if name == "devices" else 0):
@@ -80,7 +83,7 @@ def train(options: Options, console: Console) -> Path | None:
         data=str(Path(options.data).absolute()), task=options.task, free=options.free, network=options.network,
         recipe=recipe, size=options.size, seed=options.seed, protocol=options.protocol, split_seed=options.split_seed,
         accelerator=accelerator, devices=options.devices, precision=precision, workers=options.workers,
-        compiled=compiled, threads=torch.get_num_threads(), save_every=options.save_every,
+        compiled=compiled, threads=torch.get_num_threads(), save_every=options.save_every, aux=aux,
     )  # fmt: skip
     default = f"{dataset.name}-{dataset.task}-{options.network}-{recipe.name}-s{options.seed}"
 

@@ -1,88 +1,13 @@
-"""The command line: each verb parses, calls one function and prints. Imports wait until a verb needs them."""
+"""Verbs of a model's life: train, eval, export, inspect, run; what networks cost; what was measured."""
 
-import json
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
 
-from anet import __version__
-from anet.errors import AnetError
+from anet.cli.app import app, console
+from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
 from anet.files import printable
-
-console = Console(markup=False)  # a name in brackets is a name
-TRAINING = ("torch", "kornia", "lightning_fabric", "safetensors")  # what the base install does without
-
-
-class Verbs(TyperGroup):
-    """All verbs, and how each may end: the exit code says it, and at most one line on stderr says why."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 130 (Ctrl-C) or 141 (nobody reads)."""
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()  # here, not at exit, where a reader that is gone would be a traceback
-        except AnetError as error:
-            raise _ending(2, error) from None
-        except KeyboardInterrupt as error:  # typer would end without a word
-            raise _ending(130, str(error) or "stopped") from None
-        except (BrokenPipeError, SystemExit) as error:  # `anet ... | head`, to which rich answers with SystemExit(1)
-            if isinstance(error, SystemExit) and error.code != 1:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from None  # as a shell sees `cat ... | head`: neither verdict nor error
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in TRAINING:
-                raise
-            raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
-
-
-def _ending(code: int, reason: object) -> typer.Exit:
-    print(f"anet: {' '.join(printable(str(reason)).split())}", file=sys.stderr)
-    return typer.Exit(code)
-
-
-plain = {
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-    "no_args_is_help": True,
-}
-app = typer.Typer(
-    help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", cls=Verbs, **plain
-)
-data_app = typer.Typer(help="Look at, check, convert and make data sets.", **plain)
-bench_app = typer.Typer(help="Measure speed on this machine, interleaved in one run.", **plain)
-app.add_typer(data_app, name="data")
-app.add_typer(bench_app, name="bench")
-
-Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
-Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
-Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
-Protocol = Annotated[
-    str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
-]
-SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
-Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"anet {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def top(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
-) -> None:
-    """Surface-defect inspection with A-Net."""
 
 
 @app.command()
@@ -114,6 +39,13 @@ def train(
     save_every: Annotated[
         int, typer.Option(help="Steps between saves inside an epoch; 0 saves after each epoch only.")
     ] = 0,
+    aux: Annotated[
+        bool | None,
+        typer.Option(
+            "--aux/--no-aux",
+            help="Train with the network's auxiliary heads; by default where the paper's parameters count them.",
+        ),
+    ] = None,
 ) -> None:
     """Train a network; killed at any moment, --resume ends in the same weights."""
     from anet.pipeline import train_run
@@ -125,7 +57,7 @@ def train(
             raise typer.BadParameter("DATA is missing (or --resume RUN)")
         options = Options(
             data, task, free, network, recipe, epochs, batch, size, seed, protocol, split_seed, name, runs, device,
-            devices, precision, workers, compiled, save_every,
+            devices, precision, workers, compiled, save_every, aux,
         )  # fmt: skip
     raise typer.Exit(train_run(options, resume, console))
 
@@ -222,73 +154,3 @@ def results(folder: Annotated[Path, typer.Argument(help="Folder of result files.
     from anet.results import table
 
     print(table(folder), end="")
-
-
-@data_app.command()
-def check(
-    data: Data,
-    task: Task = None,
-    protocol: Protocol = None,
-    split_seed: SplitSeed = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every finding with every file, as JSON.")] = False,
-) -> None:
-    """Find every fault of a data set in one run, leaks between its parts included. Exit code 1: there are errors."""
-    from anet.data.audit import check, print_report
-
-    report = check(data, task, protocol, split_seed)
-    print(json.dumps(report.to_dict(), indent=2)) if as_json else print_report(report, console)
-    raise typer.Exit(0 if report.ok else 1)
-
-
-@data_app.command()
-def synth(
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
-    pictures: Annotated[int, typer.Option(help="Number of pictures.")] = 120,
-    size: Annotated[int, typer.Option(help="Side of each picture in pixels.")] = 192,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
-) -> None:
-    """Make a synthetic set of surfaces with scratches, inclusions, patches, cracks and pores."""
-    from anet.data.synthetic import synthesize
-
-    print(f"{pictures} pictures in {printable(synthesize(out, pictures, size, seed))}")
-
-
-@data_app.command()
-def convert(
-    src: Annotated[Path, typer.Argument(help="COCO, labelme, Pascal VOC or YOLO folder.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make, in the plain layout.")],
-) -> None:
-    """Convert labels of other tools to pictures and masks, with a sheet to look at."""
-    from anet.data.convert import convert, print_converted
-
-    print_converted(convert(src, out), console)
-
-
-@data_app.command()
-def show(
-    data: Data,
-    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),
-    task: Task = None,
-    free: Free = False,
-    limit: Annotated[int, typer.Option(help="Number of pictures.")] = 24,
-) -> None:
-    """Write a sheet of pictures with their labels."""
-    from anet.data import load
-    from anet.data.sheet import dataset_sheet
-    from anet.image import write_png
-
-    write_png(out, dataset_sheet(load(data, task, free), limit))
-    print(printable(out))
-
-
-@bench_app.command("train")
-def bench_train(
-    size: Annotated[int, typer.Option(min=1, help="Side of the network's square input.")] = 224,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Measure torch.compile, too.")] = True,
-) -> None:
-    """Measure a training step: the plain eager loop beside ours, and what augmentation costs."""
-    from anet.bench.train import bench, print_bench
-
-    print_bench(bench(size, batch, rounds, compiled), console)

@@ -1,0 +1,69 @@
+"""The `anet` command itself: how any verb may end, and what every verb shares. Imports wait until a verb needs them."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from anet import __version__
+from anet.errors import AnetError
+from anet.files import printable
+
+console = Console(markup=False)  # a name in brackets is a name
+TRAINING = ("torch", "kornia", "lightning_fabric", "safetensors")  # what the base install does without
+
+
+class Verbs(TyperGroup):
+    """All verbs, and how each may end: the exit code says it, and at most one line on stderr says why."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 130 (Ctrl-C) or 141 (nobody reads)."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # here, not at exit, where a reader that is gone would be a traceback
+        except AnetError as error:
+            raise _ending(2, error) from None
+        except KeyboardInterrupt as error:  # typer would end without a word
+            raise _ending(130, str(error) or "stopped") from None
+        except (BrokenPipeError, SystemExit) as error:  # `anet ... | head`, to which rich answers with SystemExit(1)
+            if isinstance(error, SystemExit) and error.code != 1:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None  # as a shell sees `cat ... | head`: neither verdict nor error
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in TRAINING:
+                raise
+            raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
+
+
+def _ending(code: int, reason: object) -> typer.Exit:
+    print(f"anet: {' '.join(printable(str(reason)).split())}", file=sys.stderr)
+    return typer.Exit(code)
+
+
+PLAIN = {
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "no_args_is_help": True,
+}
+app = typer.Typer(
+    help="Surface-defect inspection with A-Net: from labelled pictures to verdicts on a plain CPU.", cls=Verbs, **PLAIN
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"anet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Surface-defect inspection with A-Net."""

@@ -1,0 +1,71 @@
+"""`anet data`: look at, check, convert and make data sets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anet.cli.app import PLAIN, app, console
+from anet.cli.options import Data, Free, Protocol, SplitSeed, Task
+from anet.files import printable
+
+data_app = typer.Typer(help="Look at, check, convert and make data sets.", **PLAIN)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command()
+def check(
+    data: Data,
+    task: Task = None,
+    protocol: Protocol = None,
+    split_seed: SplitSeed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every finding with every file, as JSON.")] = False,
+) -> None:
+    """Find every fault of a data set in one run, leaks between its parts included. Exit code 1: there are errors."""
+    from anet.data.audit import check, print_report
+
+    report = check(data, task, protocol, split_seed)
+    print(json.dumps(report.to_dict(), indent=2)) if as_json else print_report(report, console)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@data_app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    pictures: Annotated[int, typer.Option(help="Number of pictures.")] = 120,
+    size: Annotated[int, typer.Option(help="Side of each picture in pixels.")] = 192,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Make a synthetic set of surfaces with scratches, inclusions, patches, cracks and pores."""
+    from anet.data.synthetic import synthesize
+
+    print(f"{pictures} pictures in {printable(synthesize(out, pictures, size, seed))}")
+
+
+@data_app.command()
+def convert(
+    src: Annotated[Path, typer.Argument(help="COCO, labelme, Pascal VOC or YOLO folder.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make, in the plain layout.")],
+) -> None:
+    """Convert labels of other tools to pictures and masks, with a sheet to look at."""
+    from anet.data.convert import convert, print_converted
+
+    print_converted(convert(src, out), console)
+
+
+@data_app.command()
+def show(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),
+    task: Task = None,
+    free: Free = False,
+    limit: Annotated[int, typer.Option(help="Number of pictures.")] = 24,
+) -> None:
+    """Write a sheet of pictures with their labels."""
+    from anet.data import load
+    from anet.data.sheet import dataset_sheet
+    from anet.image import write_png
+
+    write_png(out, dataset_sheet(load(data, task, free), limit))
+    print(printable(out))

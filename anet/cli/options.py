@@ -1,0 +1,16 @@
+"""Options that several verbs take, each spelt once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
+Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
+Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
+Protocol = Annotated[
+    str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
+]
+SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
+Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
