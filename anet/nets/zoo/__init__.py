@@ -8,4 +8,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-ZOO: Mapping[str, type[nn.Module]] = {}  # in the order of Table IV
+from anet.nets.zoo.segnet import SegNet
+from anet.nets.zoo.unet import UNet
+
+ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
+    "segnet": SegNet,
+    "unet": UNet,
+}
