@@ -8,10 +8,14 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from anet.nets.zoo.erfnet import ERFNet
+from anet.nets.zoo.esnet import ESNet
 from anet.nets.zoo.segnet import SegNet
 from anet.nets.zoo.unet import UNet
 
 ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
     "segnet": SegNet,
     "unet": UNet,
+    "erfnet": ERFNet,
+    "esnet": ESNet,
 }
