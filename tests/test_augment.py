@@ -166,3 +166,23 @@ def test_without_luck_nothing_is_pasted():
     images, masks = batch()
     seen, labels = paste_defects(images, masks, 0.0)
     assert torch.equal(seen, images) and torch.equal(labels, masks)
+
+
+def test_a_share_of_none_only_turns_and_a_part_changes_a_part():
+    images, masks = batch(n=16)
+    torch.manual_seed(3)
+    only_turned = turn(images, masks, True, True)
+    torch.manual_seed(3)
+    seen, labels = Augment(ALWAYS)(images, masks, 0.0)
+    assert torch.equal(seen, only_turned[0]) and torch.equal(labels, only_turned[1])
+    torch.manual_seed(3)
+    seen, labels = Augment(ALWAYS)(images, masks, 0.5)
+    same = [torch.equal(a, b) for a, b in zip(seen, only_turned[0], strict=True)]
+    assert 0 < sum(same) < 16
+    assert all(torch.equal(labels[i], only_turned[1][i]) for i in range(16) if same[i])
+
+
+def test_augmentation_comes_in_over_the_ramp():
+    recipe = dataclasses.replace(STRONG, ramp=0.5, epochs=10)
+    assert [recipe.ramp_at(epoch) for epoch in range(10)] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert dataclasses.replace(STRONG, ramp=0.0).ramp_at(0) == PAPER.ramp_at(0) == 1.0

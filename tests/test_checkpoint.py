@@ -255,6 +255,11 @@ def test_the_state_of_another_network_is_refused(tmp_path):
         run.load_state(tmp_path, other, other, make_optimizer(other, PAPER))
 
 
+def test_the_weights_of_another_known_network_are_refused_and_both_are_named(tmp_path):
+    save_model(tmp_path / "x.safetensors", build("enet", 1).state_dict(), FACTS)
+    refused(tmp_path / "x.safetensors", "(anet) is another network, enet: ", "missing keys")
+
+
 def test_a_model_file_is_no_state(tmp_path, network):
     save_model(tmp_path / run.STATE, network.state_dict(), FACTS)
     other = build("anet", 1)

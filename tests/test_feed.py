@@ -130,6 +130,15 @@ def test_cached_or_not_and_with_workers_batches_are_the_same(samples):
             assert torch.equal(images, its_images) and torch.equal(masks, its_masks) and names == its_names
 
 
+def test_a_share_of_none_enlarges_nothing(samples):
+    def masks(zoom, share):
+        batches = Batches(FramedSet(samples, 3, Frame(64), zoom=zoom), 2, 5, 0.0).epoch(1, 0, 0, share)
+        return torch.cat([row[1] for row in batches])
+
+    assert torch.equal(masks(1.0, 0.0), masks(0.0, 1.0))
+    assert not torch.equal(masks(1.0, 1.0), masks(0.0, 1.0))
+
+
 def test_enlarged_windows_are_drawn_by_seed_epoch_and_place_alone(samples):
     def shown(first, workers, epoch=1):
         return list(Batches(FramedSet(samples, 3, Frame(64), zoom=0.7), 2, 5, 0.0).epoch(epoch, first, workers))

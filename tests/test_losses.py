@@ -4,8 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
-from anet.training.losses import EPSILON, segmentation_loss
+from anet.frame import IGNORE
+from anet.nets.contract import AuxHead
+from anet.training.losses import EPSILON, detail_target, segmentation_loss, training_loss
 
 torch.set_num_threads(1)
 
@@ -155,3 +158,48 @@ def test_balance_mixes_the_two_losses():
     plain, balanced = segmentation_loss(logits, target), segmentation_loss(logits, target, 1.0)
     torch.testing.assert_close(segmentation_loss(logits, target, 0.25), 0.75 * plain + 0.25 * balanced)
     assert segmentation_loss(logits, torch.full_like(target, 255), 1.0) == 0
+
+
+# --- auxiliary heads
+
+
+def test_a_tuple_of_outputs_costs_the_sum_of_its_heads_with_their_weights():
+    logits, target = batch(3)
+    small = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    edges = torch.randn(3, 1, 2, 2, generator=torch.Generator().manual_seed(2))
+    heads = (AuxHead("mask", 0.4), AuxHead("detail", 2.0))
+    large = [F.interpolate(one, size=(8, 8), mode="bilinear", align_corners=False) for one in (small, edges)]
+    expected = (
+        segmentation_loss(logits, target, 0.3)
+        + 0.4 * segmentation_loss(large[0], target, 0.3)
+        + 2.0 * segmentation_loss(large[1], detail_target(target))
+    )
+    torch.testing.assert_close(training_loss((logits, small, edges), target, 0.3, heads), expected)
+    assert torch.equal(training_loss(logits, target, 0.3, heads), segmentation_loss(logits, target, 0.3))
+
+
+def test_an_output_without_its_head_is_our_fault_and_is_loud():
+    logits, target = batch(1)
+    with pytest.raises(ValueError, match="zip"):
+        training_loss((logits, logits), target)
+
+
+def test_the_detail_target_is_the_boundary_of_defects_and_never_the_pictures_border():
+    target = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    target[0, :, :8] = 1  # touches three sides
+    found = detail_target(target)
+    assert found.shape == target.shape and found.dtype == target.dtype
+    assert found[0, :, 7].all() and set(found.unique().tolist()) == {0, 1}
+    assert not found[0, :, :5].any() and not found[0, :, 10:].any()
+    assert not detail_target(torch.ones_like(target)).any()
+    assert not detail_target(torch.zeros_like(target)).any()
+
+
+def test_what_is_ignored_stays_so_in_the_detail_target_and_its_edge_is_no_boundary():
+    target = torch.ones(1, 16, 16, dtype=torch.uint8)
+    target[0, 4:9, 4:9] = IGNORE
+    found = detail_target(target)
+    assert (found[target == IGNORE] == IGNORE).all()
+    ring = found.clone()
+    ring[0, 4:9, 4:9] = 0
+    assert not ring[0, 3:10, 3:10].any()

@@ -120,8 +120,15 @@ def test_a_run_folder_holds_what_it_should(data, trained):
     rows = run.read_history(folder)
     assert [row["epoch"] for row in rows] == [1, 2, 3] and [row["step"] for row in rows] == [3, 6, 9]
     assert all(math.isfinite(row["train_loss"]) and row["pictures_per_s"] > 0 for row in rows)
-    best = max(rows, key=lambda row: row["val_iou"])
+    best = max(rows, key=fit.goodness)
     assert about["epoch"] == best["epoch"]
+
+
+def test_the_best_epoch_is_neither_blind_for_small_nor_for_large_defects():
+    early = {"val_iou": 0.066, "val_iou_mean_pictures": 0.05}  # some of the largest defects, and nothing else
+    late = {"val_iou": 0.02, "val_iou_mean_pictures": 0.23}
+    none = {"val_iou": None, "val_iou_mean_pictures": None}
+    assert fit.goodness(none) == 0.0 < fit.goodness(early) < fit.goodness(late)
 
 
 def test_metrics_tell_what_the_saved_weights_score(data, trained):

@@ -128,9 +128,19 @@ def complexity(
     """Count parameters, multiply-accumulates and FLOPs of a network."""
     from anet.nets import build
     from anet.nets.complexity import count, print_complexity
+    from anet.paper.breakdown import print_breakdown
 
-    counted = count(build(network, classes), size, size)
-    print_complexity(network, counted, as_paper, layers)
+    print_complexity(network, count(build(network, classes), size, size), as_paper, layers)
+    if as_paper and classes == 1:
+        print_breakdown(network, size, console)
+
+
+@app.command()
+def networks(size: Annotated[int, typer.Option(min=1, help="Side of the square input.")] = 224) -> None:
+    """List all networks with parameters, multiply-accumulates, stride and paper."""
+    from anet.nets.listing import print_networks
+
+    print_networks(size, console)
 
 
 @app.command()

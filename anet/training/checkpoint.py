@@ -7,6 +7,7 @@ versions and the SHA-256 of the whole file. A kill between two files can thus ne
 import json
 import math
 import stat
+from collections.abc import Set
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from anet.errors import ModelError, OptionError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, seal
 from anet.frame import IGNORE, Frame, channels_of
-from anet.nets import build
+from anet.nets import NETWORKS, build
 
 FORMAT = 1
 KEY = "anet"  # the one metadata entry
@@ -119,10 +120,22 @@ def load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> N
     shapes = [key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape]
     for what, keys in (("missing", missing), ("foreign", foreign), ("misshapen", sorted(shapes))):
         if keys:
-            raise ModelError(f"{name} is another network: {len(keys)} {what} keys, the first is {printable(keys[0])}")
+            known = known_by(tensors.keys()) if missing or foreign else None
+            other = f"another network, {known}" if known else "another network"
+            raise ModelError(f"{name} is {other}: {len(keys)} {what} keys, the first is {printable(keys[0])}")
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise ModelError(f"{name} holds weights that are NaN or infinite")
     network.load_state_dict(tensors)
+
+
+def known_by(keys: Set[str]) -> str | None:
+    """Give the network whose weights have exactly these names, None when there is none."""
+    with torch.device("meta"):
+        for name, network in NETWORKS.items():
+            auxes = (False, True) if getattr(network, "aux_heads", ()) else (False,)
+            if any(build(name, 1, aux).state_dict().keys() == keys for aux in auxes):
+                return name
+    return None
 
 
 def find_model(path: Path) -> Path:

@@ -1,0 +1,32 @@
+"""`anet networks`: A-Net and the seventeen baselines at a glance."""
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from anet.nets import build
+from anet.nets.complexity import count
+from anet.nets.zoo import ZOO
+
+
+def print_networks(size: int, console: Console) -> None:
+    """Print name, parameters, true multiply-accumulates at `size` x `size`, stride of the input, year and paper."""
+    table = Table(title=f"cost of one 3x{size}x{size} picture, one class", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("network", no_wrap=True)
+    for heading in ("parameters", "true MACs", "stride"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("--aux", no_wrap=True)
+    table.add_column("year", no_wrap=True)
+    table.add_column("paper", overflow="fold")
+    for name in (*ZOO, "anet"):
+        with torch.device("meta"):
+            network = build(name, 1)
+        cost = count(network, size, size)
+        heads = {(False, False): "", (True, False): "offered", (True, True): "default"}
+        aux = heads[bool(network.aux_heads), getattr(network, "aux_printed", False)]
+        numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", str(network.stride)
+        table.add_row(name, *numbers, aux, str(network.year), network.paper)
+    Console(width=max(console.width, 120), file=console.file).print(table)
+    rows = "anet-none, anet-light, anet-wide, anet-light-wide and anet-jump are Table III's rows; anet-plain is a fair one"
+    console.print(f"{rows}. Sides must be multiples of the stride. --aux: heads that only training uses.", soft_wrap=True)
