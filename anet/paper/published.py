@@ -6,11 +6,28 @@ Nobody has published this: printed = clean network, as `anet.nets` builds it and
 from torch import nn
 
 from anet.nets.anet import ANet
+from anet.nets.zoo.bisenet import BiSeNet
+from anet.nets.zoo.ccnet import CCNet
+from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
+from anet.nets.zoo.fcn import FCN
+from anet.nets.zoo.pganet import PGANet
+from anet.nets.zoo.pspnet import PSPNet
+from anet.nets.zoo.refinenet import RefineNet, head
 from anet.nets.zoo.segnet import SegNet
+from anet.nets.zoo.swinunet import SwinUnet
 from anet.nets.zoo.unet import UNet
-from anet.paper.reconcile import Artefact, Printed, params_of
+from anet.paper.reconcile import (
+    Artefact,
+    Printed,
+    layers_of_type,
+    layers_under,
+    minus,
+    params_in_place_of,
+    params_of,
+    params_under,
+)
 
 ENCODER_CLASSIFIER = Artefact(
     "the encoder's own 1x1 classifier, of use only while it is trained alone, was never executed",
@@ -20,8 +37,66 @@ ENCODER_CLASSIFIER = Artefact(
 PRINTED: dict[str, Printed] = {
     each.name: each
     for each in (
+        Printed(
+            "fcn", 45.47, {224: 16.00, 512: 83.61}, lambda size: FCN(),
+            (
+                Artefact(
+                    "the backbone's classifier of 1000 classes was never executed",
+                    params=params_of(lambda: nn.Linear(2048, 1000)),
+                ),
+                Artefact(
+                    "the backbone had two names and was counted under both",
+                    count=layers_under("backbone"),
+                ),
+            ),
+        ),
         Printed("segnet", 29.44, {224: 30.73, 512: 160.52}, lambda size: SegNet()),
+        Printed("pspnet", 53.32, {224: 38.71, 512: 201.35}, lambda size: PSPNet()),
+        Printed(
+            "deeplabv3plus", 59.34, {224: 16.97, 512: 88.63}, lambda size: DeepLabV3Plus(),
+            (Artefact(
+                "BatchNorm was a class of the source's own, which the counter did not know",
+                count=minus(layers_of_type("BatchNorm2d")),
+            ),),
+        ),
+        Printed(
+            "refinenet", 80.22, {224: 161.30, 512: 842.74}, lambda size: RefineNet(),
+            (
+                Artefact("the backbone was frozen, and the counter left it out", params=minus(params_under("backbone"))),
+                Artefact(
+                    "two more heads beside the one in use were never executed (one is the source's, one inferred)",
+                    params=params_of(lambda: head(1), lambda: head(1)),
+                ),
+            ),
+        ),
         Printed("unet", 31.39, {224: 42.75, 512: 223.34}, lambda size: UNet()),
+        Printed(
+            "swin-unet", 27.17, {224: 5.88, 512: 26.41}, lambda size: SwinUnet(window=8 if size == 512 else 7),
+            (
+                Artefact(
+                    "512 needs window 8, whose parameters would print as 27.18: window 7's were carried over",
+                    params=params_in_place_of(lambda: SwinUnet(window=7)),
+                ),
+                Artefact(
+                    "at 512 the last expansion's 16,384 x 96 x 1,536 products overflowed 32 bits: 4.29 G too few, and in"
+                    " the paper's count here by its own rule"
+                ),
+            ),
+        ),
+        Printed("ccnet", 67.69, {224: 14.88, 512: 77.74}, lambda size: CCNet(), (), "nearest"),
+        Printed("pga-net", 51.41, {224: 315.69, 512: 1649.33}, lambda size: PGANet(), verdict="near"),
+        Printed(
+            "bisenet", 12.40, {224: 4.14, 512: 21.62}, lambda size: BiSeNet(),
+            (
+                Artefact("ResNet-18's 1000-way classifier was never executed",
+                         params=params_of(lambda: nn.Linear(512, 1000))),
+                Artefact("a BatchNorm in either attention refinement was never executed",
+                         params=params_of(lambda: nn.BatchNorm2d(256), lambda: nn.BatchNorm2d(512))),
+                Artefact("the auxiliary heads, executed in training only",
+                         params=params_of(lambda: BiSeNet(aux=True).aux_maps)),
+                Artefact("the backbone had two names", count=layers_under("backbone")),
+            ),
+        ),
         Printed(
             "erfnet", 2.08, {224: 2.82, 512: 14.74}, lambda size: ERFNet(),
             (ENCODER_CLASSIFIER,),

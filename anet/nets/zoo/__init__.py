@@ -8,14 +8,30 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from anet.nets.zoo.bisenet import BiSeNet
+from anet.nets.zoo.ccnet import CCNet
+from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
+from anet.nets.zoo.fcn import FCN
+from anet.nets.zoo.pganet import PGANet
+from anet.nets.zoo.pspnet import PSPNet
+from anet.nets.zoo.refinenet import RefineNet
 from anet.nets.zoo.segnet import SegNet
+from anet.nets.zoo.swinunet import SwinUnet
 from anet.nets.zoo.unet import UNet
 
 ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
+    "fcn": FCN,
     "segnet": SegNet,
+    "pspnet": PSPNet,
+    "deeplabv3plus": DeepLabV3Plus,
+    "refinenet": RefineNet,
     "unet": UNet,
+    "swin-unet": SwinUnet,
+    "ccnet": CCNet,
+    "pga-net": PGANet,
+    "bisenet": BiSeNet,
     "erfnet": ERFNet,
     "esnet": ESNet,
 }
