@@ -42,6 +42,16 @@ def params_of(*makers: Callable[[], nn.Module]) -> Share:
     return lambda cost: sum(p.numel() for make in makers for p in make().parameters())
 
 
+def params_in_place_of(make: Callable[[], nn.Module]) -> Share:
+    """Give what is added where another build's parameters were printed in place of this one's."""
+    return lambda cost: sum(p.numel() for p in make().parameters()) - cost.params_as_paper
+
+
+def params_under(prefix: str) -> Share:
+    """Give the parameters of all layers below `prefix` (negate them for what was frozen: the counter left it out)."""
+    return lambda cost: sum(layer.params for layer in cost.layers if (layer.name + ".").startswith(prefix + "."))
+
+
 def count_of(make: Callable[[], nn.Module], channels: int, scale: int) -> Share:
     """Give the paper's count of a module that was executed on `channels` maps at 1/`scale` of the picture's size."""
     return lambda cost: count(make(), cost.h // scale, cost.w // scale, channels).as_paper
