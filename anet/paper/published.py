@@ -62,7 +62,10 @@ PRINTED: dict[str, Printed] = {
         Printed(
             "refinenet", 80.22, {224: 161.30, 512: 842.74}, lambda size: RefineNet(),
             (
-                Artefact("the backbone was frozen, and the counter left it out", params=minus(params_under("backbone"))),
+                Artefact(
+                    "the backbone was frozen, and the counter left it out",
+                    params=minus(params_under("backbone")),
+                ),
                 Artefact(
                     "two more heads beside the one in use were never executed (one is the source's, one inferred)",
                     params=params_of(lambda: head(1), lambda: head(1)),
@@ -78,8 +81,8 @@ PRINTED: dict[str, Printed] = {
                     params=params_in_place_of(lambda: SwinUnet(window=7)),
                 ),
                 Artefact(
-                    "at 512 the last expansion's 16,384 x 96 x 1,536 products overflowed 32 bits: 4.29 G too few, and in"
-                    " the paper's count here by its own rule"
+                    "at 512 the last expansion's 16,384 x 96 x 1,536 products overflowed 32 bits: 4.29 G too few; the"
+                    " paper's count here does so too, by its own rules"
                 ),
             ),
         ),
