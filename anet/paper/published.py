@@ -7,6 +7,7 @@ from torch import nn
 
 from anet.nets.anet import ANet
 from anet.nets.zoo.bisenet import BiSeNet
+from anet.nets.zoo.bisenetv2 import BiSeNetV2
 from anet.nets.zoo.ccnet import CCNet
 from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
@@ -100,6 +101,7 @@ PRINTED: dict[str, Printed] = {
                 Artefact("the backbone had two names", count=layers_under("backbone")),
             ),
         ),
+        Printed("bisenetv2", 4.95, {224: 1.91, 512: 9.96}, lambda size: BiSeNetV2(), verdict="nearest"),
         Printed(
             "erfnet", 2.08, {224: 2.82, 512: 14.74}, lambda size: ERFNet(),
             (ENCODER_CLASSIFIER,),

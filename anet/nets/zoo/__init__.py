@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from anet.nets.zoo.bisenet import BiSeNet
+from anet.nets.zoo.bisenetv2 import BiSeNetV2
 from anet.nets.zoo.ccnet import CCNet
 from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
@@ -32,6 +33,7 @@ ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
     "ccnet": CCNet,
     "pga-net": PGANet,
     "bisenet": BiSeNet,
+    "bisenetv2": BiSeNetV2,
     "erfnet": ERFNet,
     "esnet": ESNet,
 }
