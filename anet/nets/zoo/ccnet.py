@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from anet.nets.contract import AuxHead, check_classes, check_sides
 from anet.nets.zoo._resnet import ResNet
 
-WIDTH = 512  # a quarter of the backbone's 2048: section 3.2 and source
-REDUCTION = 8  # of query and key: section 3.2 and source
+WIDTH = 512  # a quarter of the backbone's 2048 (source)
+REDUCTION = 8  # of query's and key's channels (source)
 RECURRENCE = 2  # R: section 3.3
 NEVER = -1e4  # a score that softmax turns to 0 in half precision too
 DROPOUT = 0.1  # source

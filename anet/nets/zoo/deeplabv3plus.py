@@ -19,7 +19,7 @@ from anet.nets.zoo._resnet import ResNet
 
 WIDTH = 256  # section 3.1
 LOW_WIDTH = 48  # of the low-level features: table 1
-RATES = (6, 12, 18)  # at output stride 16: section 3.1
+RATES = (6, 12, 18)  # DeepLabV3's at output stride 16
 DROPOUT_ASPP, DROPOUT_DECODER, DROPOUT_LAST = 0.5, 0.5, 0.1  # source; the paper gives no rate
 
 

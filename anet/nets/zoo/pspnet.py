@@ -8,7 +8,8 @@ up (three times bilinear x2, 3x3, BatchNorm, PReLU to full size, for one 3x3 at 
 of a dilated stage (dilation 1), in the stem (one 7x7, for three 3x3), and in bilinear upsampling with
 align_corners=False, PyTorch's default of today. From the source, in leaving out its branch that classifies the whole
 picture (A-Net's count leaves it out too) and its log-softmax, which makes no sense with one class. The auxiliary head
-is the paper's: on the fourth stage (`layer3`), loss times 0.4 (section 4); its layers are the authors' release's.
+is the paper's: on the fourth stage (`layer3`), loss times 0.4 (sections 4, 5.2); its layers are the authors'
+release's.
 Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default.
 """
 

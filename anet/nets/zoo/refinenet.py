@@ -7,8 +7,8 @@ Parameters: own paper not printed / A-Net's table 80.22 M / here 118.00 M. The t
 source freezes, and hold two unused heads beside the one in use.
 Differs: from the paper, in its last stage: logits at full size, from features brought there by bilinear x4 (three
 quarters of all multiply-accumulates), where the paper stops at 1/4; in 3x3 lateral convolutions before each block; in
-chained pooling of 4 instead of 2; in one residual unit at a block's end. From the source, in training the backbone and
-in a residual that is the unit's input (there, ReLU in place makes it the rectified input).
+chained pooling of 4 (the paper's Fig. 3 draws 2). From the source, in training the backbone and in a residual that is
+the unit's input (there, ReLU in place makes it the rectified input).
 Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default.
 """
 
@@ -19,7 +19,7 @@ from anet.nets.contract import AuxHead, check_classes, check_sides
 from anet.nets.zoo._resnet import NOT_DILATED, ResNet
 
 WIDTH, COARSE_WIDTH = 256, 512  # of the blocks, and of the coarsest one: paper, section 3.1
-POOLINGS = 4  # in chained residual pooling (source; the paper has 2 in all its figures)
+POOLINGS = 4  # in chained residual pooling (source; the paper's figure draws 2)
 
 
 def conv(ci: int, co: int, bias: bool) -> nn.Conv2d:
@@ -27,7 +27,7 @@ def conv(ci: int, co: int, bias: bool) -> nn.Conv2d:
 
 
 class ResidualUnit(nn.Sequential):
-    """Residual convolution unit: ReLU - 3x3 - ReLU - 3x3, no BatchNorm. Paper: Fig. 2(b). Shape is kept."""
+    """Residual convolution unit: ReLU - 3x3 - ReLU - 3x3, no BatchNorm. Paper: Fig. 3(b). Shape is kept."""
 
     def __init__(self, c: int):
         super().__init__(nn.ReLU(), conv(c, c, bias=True), nn.ReLU(), conv(c, c, bias=False))
@@ -37,7 +37,7 @@ class ResidualUnit(nn.Sequential):
 
 
 class ChainedPooling(nn.Module):
-    """Chained residual pooling: each 5x5 max-pooling and 3x3 works on the one before. Paper: Fig. 2(d)."""
+    """Chained residual pooling: each 5x5 max-pooling and 3x3 works on the one before. Paper: Fig. 3(d)."""
 
     def __init__(self, c: int):
         super().__init__()
@@ -55,7 +55,7 @@ class ChainedPooling(nn.Module):
 
 
 class RefineBlock(nn.Module):
-    """Bring one or two scales to the finer one's size and refine the sum. Paper: Fig. 2(a).
+    """Bring one or two scales to the finer one's size and refine the sum. Paper: Fig. 3(a).
 
     `widths` are the inputs' channels, the finer first. A single input is not fused (section 3.2): `co` is its width.
     """
