@@ -5,7 +5,8 @@ Source read: torchvision's ResNet (BSD-3-Clause). Modules have its names (`conv1
 that its ImageNet weights fit key by key once their `fc` is dropped.
 Differs: a bottleneck has its stride in the 3x3 convolution, as in torchvision and in every source read; the paper has
 it in the first 1x1. Stages can be dilated instead of strided.
-Initialisation: as the paper's, after He et al., ICCV 2015: convolutions Kaiming-normal, over fan-out (torchvision); BatchNorm 1 and 0.
+Initialisation: as the paper's, after He et al., ICCV 2015: convolutions Kaiming-normal, over fan-out
+(torchvision); BatchNorm 1 and 0.
 """
 
 from torch import Tensor, nn
