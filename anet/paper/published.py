@@ -13,15 +13,18 @@ from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
 from anet.nets.zoo.fcn import FCN
+from anet.nets.zoo.lsanet import AUX_CHANNELS, LSANet, aux_outputs
 from anet.nets.zoo.pganet import PGANet
 from anet.nets.zoo.pspnet import PSPNet
 from anet.nets.zoo.refinenet import RefineNet, head
 from anet.nets.zoo.segnet import SegNet
 from anet.nets.zoo.swinunet import SwinUnet
+from anet.nets.zoo.topformer import TopFormer
 from anet.nets.zoo.unet import UNet
 from anet.paper.reconcile import (
     Artefact,
     Printed,
+    count_of,
     layers_of_type,
     layers_under,
     minus,
@@ -29,11 +32,22 @@ from anet.paper.reconcile import (
     params_of,
     params_under,
 )
+from anet.paper.thop import twice_thop
 
 ENCODER_CLASSIFIER = Artefact(
     "the encoder's own 1x1 classifier, of use only while it is trained alone, was never executed",
     params=params_of(lambda: nn.Conv2d(128, 1, 1)),
 )
+
+def aux_output(name: str, scale: int) -> Artefact:
+    """One of LSA-Net's auxiliary outputs, on maps at 1/`scale`."""
+    return Artefact(
+        f"the {name} block's auxiliary output, which only training needs, was executed",
+        params=params_of(lambda: aux_outputs(1)[name]),
+        count=count_of(lambda: aux_outputs(1)[name], AUX_CHANNELS[name], scale, twice_thop),
+    )
+
+
 
 PRINTED: dict[str, Printed] = {
     each.name: each
@@ -90,6 +104,11 @@ PRINTED: dict[str, Printed] = {
         Printed("ccnet", 67.69, {224: 14.88, 512: 77.74}, lambda size: CCNet(), (), "nearest"),
         Printed("pga-net", 51.41, {224: 315.69, 512: 1649.33}, lambda size: PGANet(), verdict="near"),
         Printed(
+            "lsa-net", 21.60, {224: 47.16, 512: 246.40}, lambda size: LSANet(),
+            (aux_output("shape", 2), aux_output("location", 8), aux_output("pyramid", 8)),
+            counter=twice_thop, counted_as="twice thop 0.1.1",
+        ),
+        Printed(
             "bisenet", 12.40, {224: 4.14, 512: 21.62}, lambda size: BiSeNet(),
             (
                 Artefact("ResNet-18's 1000-way classifier was never executed",
@@ -110,6 +129,11 @@ PRINTED: dict[str, Printed] = {
         Printed(
             "esnet", 1.66, {224: 2.58, 512: 13.48}, lambda size: ESNet(),
             (ENCODER_CLASSIFIER,),
+        ),
+        Printed(
+            "topformer", 3.00, {224: 0.24, 512: 1.22}, lambda size: TopFormer(),
+            (Artefact("open: the source's head is 14 % short; counted twice it would be 1.6 % short at 512"),),
+            "nearest",
         ),
         Printed("anet", 0.39, {224: 0.44, 512: 2.30}, lambda size: ANet()),
     )

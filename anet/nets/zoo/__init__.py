@@ -15,11 +15,13 @@ from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
 from anet.nets.zoo.fcn import FCN
+from anet.nets.zoo.lsanet import LSANet
 from anet.nets.zoo.pganet import PGANet
 from anet.nets.zoo.pspnet import PSPNet
 from anet.nets.zoo.refinenet import RefineNet
 from anet.nets.zoo.segnet import SegNet
 from anet.nets.zoo.swinunet import SwinUnet
+from anet.nets.zoo.topformer import TopFormer
 from anet.nets.zoo.unet import UNet
 
 ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
@@ -32,8 +34,10 @@ ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
     "swin-unet": SwinUnet,
     "ccnet": CCNet,
     "pga-net": PGANet,
+    "lsa-net": LSANet,
     "bisenet": BiSeNet,
     "bisenetv2": BiSeNetV2,
     "erfnet": ERFNet,
     "esnet": ESNet,
+    "topformer": TopFormer,
 }

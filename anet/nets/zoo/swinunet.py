@@ -7,8 +7,8 @@ Parameters: its own paper not printed / A-Net's table 27.17 M / here 27.17 M (27
 Differs: the source is built for one size whose maps the window divides; here sides need only be multiples of 32, as in
 Swin's detection code: maps are padded to whole windows inside a block and cropped after its attention. There padding
 takes part in the attention as zeros, here it is masked, so that no answer depends on it. At 224 with window 7 and at
-512 with window 8 nothing is padded, and all is as in the source. A skip carries a stage's input, as in the source; the
-paper's Fig. 1 draws it behind the blocks. The source starts from Swin-T's ImageNet weights, here from none.
+512 with window 8 nothing is padded, and all is as in the source. A skip carries what enters a stage's blocks, as in the
+source. The source starts both halves from Swin-T's ImageNet weights, here nothing is pretrained.
 Initialisation: the source's: linear layers and position biases normal with 0.02 (its truncation at +-2 is 100 sigma
 away and left out), their biases 0, LayerNorm 1 and 0; the patch embedding PyTorch's default.
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from anet.nets.contract import AuxHead, check_classes, check_sides
 from anet.nets.zoo._drop_path import DropPath
 
-PATCH = 4  # pixels a side of a token: paper, 3.3
+PATCH = 4  # pixels a side of a token: paper, 3.1
 WIDTH = 96  # channels of the first stage: Swin-T
 BLOCKS = 2  # a stage: paper, Fig. 1
 HEADS = (3, 6, 12, 24)  # by stage: Swin-T; 32 channels a head
