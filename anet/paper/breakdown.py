@@ -24,7 +24,8 @@ def print_breakdown(name: str, size: int, console: Console) -> None:
     table.add_column("", overflow="fold", max_width=70)
     for heading in ('"Parameters" / M', '"FLOPs" / G'):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_row("as written here, counted as ptflops 0.7.0 does", millions(cost.params_as_paper), giga(cost.as_paper))
+    clean = f"as written here, counted as {printed.counted_as} does"
+    table.add_row(clean, millions(cost.params_as_paper), giga(cost.as_paper))
     for each in printed.artefacts:
         table.add_row("+ " + each.what, millions(each.params(cost), "+"), giga(each.count(cost), "+"))
     table.add_section()

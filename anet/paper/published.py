@@ -1,6 +1,7 @@
 """The numbers that the paper prints, and for every network of Tables IV to VII how its cost columns come about.
 
-Nobody has published this: printed = clean network, as `anet.nets` builds it and ptflops 0.7.0 counts it, + artefacts.
+Nobody has published this: printed = clean network, as `anet.nets` builds it and ptflops 0.7.0 counts it
+(LSA-Net: thop 0.1.1, doubled), + artefacts.
 """
 
 from torch import nn
@@ -18,6 +19,7 @@ from anet.nets.zoo.pganet import PGANet
 from anet.nets.zoo.pspnet import PSPNet
 from anet.nets.zoo.refinenet import RefineNet, head
 from anet.nets.zoo.segnet import SegNet
+from anet.nets.zoo.stdc import STDC
 from anet.nets.zoo.swinunet import SwinUnet
 from anet.nets.zoo.topformer import TopFormer
 from anet.nets.zoo.unet import UNet
@@ -39,14 +41,14 @@ ENCODER_CLASSIFIER = Artefact(
     params=params_of(lambda: nn.Conv2d(128, 1, 1)),
 )
 
+
 def aux_output(name: str, scale: int) -> Artefact:
-    """One of LSA-Net's auxiliary outputs, on maps at 1/`scale`."""
+    """Name one of LSA-Net's auxiliary outputs, on maps at 1/`scale`."""
     return Artefact(
         f"the {name} block's auxiliary output, which only training needs, was executed",
         params=params_of(lambda: aux_outputs(1)[name]),
         count=count_of(lambda: aux_outputs(1)[name], AUX_CHANNELS[name], scale, twice_thop),
     )
-
 
 
 PRINTED: dict[str, Printed] = {
@@ -121,6 +123,19 @@ PRINTED: dict[str, Printed] = {
             ),
         ),
         Printed("bisenetv2", 4.95, {224: 1.91, 512: 9.96}, lambda size: BiSeNetV2(), verdict="nearest"),
+        Printed(
+            "stdc", 12.04, {224: 2.97, 512: 15.54}, lambda size: STDC(),
+            (
+                Artefact("the backbone's classifier for pretraining was never executed",
+                         params=params_of(lambda: nn.Conv2d(1024, 1024, 1, bias=False), lambda: nn.BatchNorm2d(1024),
+                                          lambda: nn.Linear(1024, 1024, bias=False), lambda: nn.BatchNorm1d(1024),
+                                          lambda: nn.Linear(1024, 1000, bias=False))),
+                Artefact("the auxiliary heads of training were executed: on the context maps, and for detail",
+                         params=params_of(lambda: STDC(aux=True).aux_maps),
+                         count=plus(*(count_of(head, 1, 1) for head in ()))),
+                Artefact("the backbone had two names", count=layers_under("backbone")),
+            ),
+        ),
         Printed(
             "erfnet", 2.08, {224: 2.82, 512: 14.74}, lambda size: ERFNet(),
             (ENCODER_CLASSIFIER,),

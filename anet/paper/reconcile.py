@@ -8,6 +8,7 @@ from torch import nn
 from anet.nets.complexity import Complexity, count
 
 Share = Callable[[Complexity], int]
+Counter = Callable[..., Complexity]  # as `anet.nets.complexity.count`
 
 
 def nothing(cost: Complexity) -> int:
@@ -52,9 +53,9 @@ def params_under(prefix: str) -> Share:
     return lambda cost: sum(layer.params for layer in cost.layers if (layer.name + ".").startswith(prefix + "."))
 
 
-def count_of(make: Callable[[], nn.Module], channels: int, scale: int) -> Share:
+def count_of(make: Callable[[], nn.Module], channels: int, scale: int, counter: Counter = count) -> Share:
     """Give the paper's count of a module that was executed on `channels` maps at 1/`scale` of the picture's size."""
-    return lambda cost: count(make(), cost.h // scale, cost.w // scale, channels).as_paper
+    return lambda cost: counter(make(), cost.h // scale, cost.w // scale, channels).as_paper
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Printed:
     """A network's printed columns of Tables IV to VII, and the way to them from the clean network.
 
     `verdict` is "exact" (every printed digit at both sizes), "near" (within 1 %) or "nearest" (the nearest known
-    reading; the deviation is printed). `make` builds the clean network for a picture of this size.
+    reading; the deviation is printed). `make` builds the clean network for a picture of this size. `counter` gives the
+    paper's count as `counted_as` does: LSA-Net's is another one.
     """
 
     name: str
@@ -71,10 +73,12 @@ class Printed:
     make: Callable[[int], nn.Module]
     artefacts: tuple[Artefact, ...] = ()
     verdict: str = "exact"
+    counter: Counter = count
+    counted_as: str = "ptflops 0.7.0"
 
     def clean(self, size: int) -> Complexity:
         """Count the network as it is written here."""
-        return count(self.make(size), size, size)
+        return self.counter(self.make(size), size, size)
 
     def reconciled(self, cost: Complexity) -> tuple[int, int]:
         """Give parameters and count with all artefacts, from the clean network's cost."""

@@ -20,6 +20,7 @@ from anet.nets.zoo.pganet import PGANet
 from anet.nets.zoo.pspnet import PSPNet
 from anet.nets.zoo.refinenet import RefineNet
 from anet.nets.zoo.segnet import SegNet
+from anet.nets.zoo.stdc import STDC
 from anet.nets.zoo.swinunet import SwinUnet
 from anet.nets.zoo.topformer import TopFormer
 from anet.nets.zoo.unet import UNet
@@ -37,6 +38,7 @@ ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
     "lsa-net": LSANet,
     "bisenet": BiSeNet,
     "bisenetv2": BiSeNetV2,
+    "stdc": STDC,
     "erfnet": ERFNet,
     "esnet": ESNet,
     "topformer": TopFormer,
