@@ -4,6 +4,8 @@ Nobody has published this: printed = clean network, as `anet.nets` builds it and
 (LSA-Net: thop 0.1.1, doubled), + artefacts.
 """
 
+from functools import partial
+
 from torch import nn
 
 from anet.nets.anet import ANet
@@ -19,7 +21,7 @@ from anet.nets.zoo.pganet import PGANet
 from anet.nets.zoo.pspnet import PSPNet
 from anet.nets.zoo.refinenet import RefineNet, head
 from anet.nets.zoo.segnet import SegNet
-from anet.nets.zoo.stdc import STDC
+from anet.nets.zoo.stdc import AUX, CONTEXT, STAGES, STDC, seg_head
 from anet.nets.zoo.swinunet import SwinUnet
 from anet.nets.zoo.topformer import TopFormer
 from anet.nets.zoo.unet import UNet
@@ -49,6 +51,22 @@ def aux_output(name: str, scale: int) -> Artefact:
         params=params_of(lambda: aux_outputs(1)[name]),
         count=count_of(lambda: aux_outputs(1)[name], AUX_CHANNELS[name], scale, twice_thop),
     )
+
+
+STDC_HEADS = (  # what each is for, its input's channels, at 1/scale of the sides
+    ("an auxiliary head of training on the 1/8 context map", CONTEXT, 8),
+    ("an auxiliary head of training on the 1/16 context map", CONTEXT, 16),
+    ("the detail head of training", STAGES[0], 8),
+    ("a boundary head on the 1/2 features, never trained,", 32, 2),
+    ("a boundary head on the 1/4 features, never trained,", 64, 4),
+    ("a boundary head on the 1/16 features, never trained,", STAGES[1], 16),
+)
+
+
+def executed_head(what: str, channels: int, scale: int) -> Artefact:
+    """Say what a head of STDC adds that was executed at inference for nothing."""
+    make = partial(seg_head, channels, AUX, 1)
+    return Artefact(f"{what} was executed", params_of(make), count_of(make, channels, scale))
 
 
 PRINTED: dict[str, Printed] = {
@@ -130,9 +148,7 @@ PRINTED: dict[str, Printed] = {
                          params=params_of(lambda: nn.Conv2d(1024, 1024, 1, bias=False), lambda: nn.BatchNorm2d(1024),
                                           lambda: nn.Linear(1024, 1024, bias=False), lambda: nn.BatchNorm1d(1024),
                                           lambda: nn.Linear(1024, 1000, bias=False))),
-                Artefact("the auxiliary heads of training were executed: on the context maps, and for detail",
-                         params=params_of(lambda: STDC(aux=True).aux_maps),
-                         count=plus(*(count_of(head, 1, 1) for head in ()))),
+                *(executed_head(*each) for each in STDC_HEADS),
                 Artefact("the backbone had two names", count=layers_under("backbone")),
             ),
         ),
