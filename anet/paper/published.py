@@ -13,6 +13,7 @@ from anet.nets.zoo.bisenet import BiSeNet
 from anet.nets.zoo.bisenetv2 import BiSeNetV2
 from anet.nets.zoo.ccnet import CCNet
 from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
+from anet.nets.zoo.enet import Bottleneck, ENet
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
 from anet.nets.zoo.fcn import FCN
@@ -160,6 +161,10 @@ PRINTED: dict[str, Printed] = {
         Printed(
             "esnet", 1.66, {224: 2.58, 512: 13.48}, lambda size: ESNet(),
             (ENCODER_CLASSIFIER,),
+        ),
+        Printed(
+            "enet", 0.35, {224: 0.37, 512: 1.94}, lambda size: ENet(),
+            (Artefact("a bottleneck of stage 3 was never executed", params=params_of(lambda: Bottleneck(128, 1))),),
         ),
         Printed(
             "topformer", 3.00, {224: 0.24, 512: 1.22}, lambda size: TopFormer(),

@@ -12,6 +12,7 @@ from anet.nets.zoo.bisenet import BiSeNet
 from anet.nets.zoo.bisenetv2 import BiSeNetV2
 from anet.nets.zoo.ccnet import CCNet
 from anet.nets.zoo.deeplabv3plus import DeepLabV3Plus
+from anet.nets.zoo.enet import ENet
 from anet.nets.zoo.erfnet import ERFNet
 from anet.nets.zoo.esnet import ESNet
 from anet.nets.zoo.fcn import FCN
@@ -41,5 +42,6 @@ ZOO: Mapping[str, type[nn.Module]] = {  # in the order of Table IV
     "stdc": STDC,
     "erfnet": ERFNet,
     "esnet": ESNet,
+    "enet": ENet,
     "topformer": TopFormer,
 }
