@@ -84,8 +84,8 @@ class BiSeNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         first = self.fuse.attention[1]
         with torch.no_grad():  # see the head of this file
-            first.weight.abs_()
-            first.bias.zero_()
+            first.get_parameter("weight").abs_()
+            first.get_parameter("bias").zero_()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         check_sides("BiSeNet", self.stride, *x.shape[-2:])
