@@ -13,6 +13,7 @@ from anet.data.dataset import Sample
 from anet.errors import ImageError
 from anet.frame import IGNORE, PAD, Frame
 from anet.image import write_png
+from anet.training import feed
 from anet.training.feed import ZOOM, Batches, FramedSet, picture_statistics, repeat_factors, window
 
 torch.set_num_threads(1)
@@ -130,16 +131,20 @@ def test_cached_or_not_and_with_workers_batches_are_the_same(samples):
             assert torch.equal(images, its_images) and torch.equal(masks, its_masks) and names == its_names
 
 
-def test_a_share_of_none_enlarges_nothing(samples):
+def test_a_share_of_none_enlarges_nothing_and_large_defects_stay_whole(samples, monkeypatch):
     def masks(zoom, share):
         batches = Batches(FramedSet(samples, 3, Frame(64), zoom=zoom), 2, 5, 0.0).epoch(1, 0, 0, share)
         return torch.cat([row[1] for row in batches])
 
+    assert torch.equal(masks(1.0, 1.0), masks(0.0, 1.0))  # defects here take a tenth of the picture and more
+    monkeypatch.setattr(feed, "LARGE", 1.0)
     assert torch.equal(masks(1.0, 0.0), masks(0.0, 1.0))
     assert not torch.equal(masks(1.0, 1.0), masks(0.0, 1.0))
 
 
-def test_enlarged_windows_are_drawn_by_seed_epoch_and_place_alone(samples):
+def test_enlarged_windows_are_drawn_by_seed_epoch_and_place_alone(samples, monkeypatch):
+    monkeypatch.setattr(feed, "LARGE", 1.0)  # defects here take a tenth of the picture and more
+
     def shown(first, workers, epoch=1):
         return list(Batches(FramedSet(samples, 3, Frame(64), zoom=0.7), 2, 5, 0.0).epoch(epoch, first, workers))
 

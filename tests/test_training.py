@@ -421,6 +421,12 @@ def test_inputs_are_never_touched(data, tmp_path):
     assert seen() == before
 
 
+def test_a_step_that_a_network_cannot_do_is_refused_before_anything_is_made(data, tmp_path):
+    with pytest.raises(OptionError, match="anet cannot train with batch 1 at size 32"):  # its deepest maps are 1x1
+        go(tiny(data, tmp_path / "runs", batch=1))
+    assert not (tmp_path / "runs").exists()
+
+
 # --- the command
 
 

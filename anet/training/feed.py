@@ -14,14 +14,15 @@ from anet.data.dataset import Sample
 from anet.frame import IGNORE, Frame
 
 ZOOM = 3.0  # windows are enlarged at most so much
+LARGE = 0.05  # share of a picture; defects that take more are never cut: in a window they would be all there is
 CACHE_BYTES = 4 * 2**30  # pictures are kept up to this; larger sets are decoded anew in every epoch
 
 
 class FramedSet(TorchDataset):
     """Samples as `(size, size, 3) uint8` pictures and `(size, size) uint8` masks; with `zoom`, some of them enlarged.
 
-    `zoom` is the probability that a square window around a defect is shown instead of the whole picture, enlarged up to
-    ZOOM times: a defect of a few pixels then takes a share of the picture from which a network can begin to learn.
+    `zoom` is the probability that a square window around a small defect is shown instead of the whole picture,
+    enlarged up to ZOOM times: a defect of a few pixels then takes a share from which a network can begin to learn.
     """
 
     def __init__(self, samples: Sequence[Sample], classes: int, frame: Frame, zoom: float = 0.0):
@@ -56,12 +57,16 @@ class FramedSet(TorchDataset):
     def __getitem__(self, key: tuple[int, Sequence[int], float]) -> tuple[Tensor, Tensor, int]:
         index, draw, share = key
         rng = np.random.default_rng(draw)
-        if self.zoom and rng.random() < self.zoom * share:
+        if self.zoom and rng.random() < self.zoom * share and defect_share(self.kept(index)[1]) <= LARGE:
             image, mask = window(*self.kept(index), rng)
             image, mask = self.frame.image(image), self.frame.mask(mask)
         else:
             image, mask = self.framed(index)
         return torch.from_numpy(image), torch.from_numpy(mask), index
+
+
+def defect_share(mask: np.ndarray) -> float:
+    return float(((mask != 0) & (mask != IGNORE)).mean())
 
 
 def shrunk(image: np.ndarray, mask: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

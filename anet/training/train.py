@@ -67,9 +67,8 @@ def train(options: Options, console: Console) -> Path | None:
     precision = find_precision(options.precision, accelerator)
     recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
     aux = aux_by_default(options.network) if options.aux is None else options.aux
-    with torch.device("meta"):
-        build(options.network, 1, aux)  # an unknown name ends here, before anything is made
     Frame(options.size)
+    check_step(options.network, aux, recipe.batch, options.size)
     for name in ("devices", "seed", "workers", "save_every", "split_seed"):
         if getattr(options, name) < (1 if name == "devices" else 0):
             raise OptionError(f"{name} is {getattr(options, name)}: that is too small")
@@ -94,6 +93,19 @@ def train(options: Options, console: Console) -> Path | None:
 
     folder = first_process(fabric, begin)
     return go(fabric, plan, folder, dataset, parts, console, resume=False)
+
+
+def check_step(name: str, aux: bool, batch: int, size: int) -> None:
+    """Try the shapes of one step, before anything is made. Raises OptionError: unknown network, sides, batch of one."""
+    with torch.device("meta"):
+        network = build(name, 1, aux).train()
+        try:
+            network(torch.empty(batch, 3, size, size))
+        except ValueError as error:  # BatchNorm of a map of 1x1 has nothing to average in a batch of one
+            reason = str(error).splitlines()[0]
+            raise OptionError(
+                f"{name} cannot train with batch {batch} at size {size} ({reason}): more works"
+            ) from error
 
 
 def resume(folder: Path, console: Console) -> Path | None:
