@@ -61,6 +61,8 @@ def regions(side: int, padded: int, shift: int, device: torch.device) -> Tensor:
 class WindowAttention(nn.Module):
     """Multi-head attention inside each window, with a learned bias for each relative position. Paper: eq. (5)."""
 
+    pairs: Tensor  # for each two tokens of a window the row of `bias`
+
     def __init__(self, c: int, heads: int, window: int):
         super().__init__()
         self.heads = heads

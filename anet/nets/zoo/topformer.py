@@ -143,7 +143,7 @@ class TopFormer(nn.Module):
             x = block(x)
             if row in TAPS:
                 taps.append(x)  # (N, 24, H/4, W/4), (N, 48, H/8, W/8), (N, 96, H/16, W/16), (N, 128, H/32, W/32)
-        grid = [-(-side // TOKEN_STRIDE) for side in x.shape[-2:]]
+        grid = -(-x.shape[-2] // TOKEN_STRIDE), -(-x.shape[-1] // TOKEN_STRIDE)
         tokens = torch.cat([F.adaptive_avg_pool2d(tap, grid) for tap in taps], dim=1)  # (N, 296, H/64, W/64)
         shares = self.transformer(tokens).split(self.channels, dim=1)
         triples = zip(self.injections, taps[INJECTED], shares[INJECTED], strict=True)
