@@ -28,5 +28,9 @@ def print_networks(size: int, console: Console) -> None:
         numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", str(network.stride)
         table.add_row(name, *numbers, aux, str(network.year), network.paper)
     Console(width=max(console.width, 120), file=console.file).print(table)
-    rows = "anet-none, anet-light, anet-wide, anet-light-wide and anet-jump are Table III's rows; anet-plain is a fair one"
-    console.print(f"{rows}. Sides must be multiples of the stride. --aux: heads that only training uses.", soft_wrap=True)
+    rows = (
+        "anet-none, anet-light, anet-wide, anet-light-wide and anet-jump are Table III's rows; anet-plain is a fair one"
+    )
+    console.print(
+        f"{rows}. Sides must be multiples of the stride. --aux: heads that only training uses.", soft_wrap=True
+    )

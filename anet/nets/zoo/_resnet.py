@@ -9,6 +9,7 @@ Initialisation: as the paper's, after He et al., ICCV 2015: convolutions Kaiming
 (torchvision); BatchNorm 1 and 0.
 """
 
+import torch
 from torch import Tensor, nn
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # by depth and stage: table 1
@@ -19,8 +20,9 @@ NOT_DILATED = ((1,), (1,), (1,), (1,))
 def conv(ci: int, co: int, kernel: int, stride: int, dilation: int) -> nn.Conv2d:
     """Make a convolution without bias that keeps the size at stride 1; Kaiming-normal over fan-out."""
     layer = nn.utils.skip_init(
-        nn.Conv2d, ci, co, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, bias=False
-    )
+        nn.Conv2d, ci, co, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, bias=False,
+        device=torch.get_default_device(),
+    )  # fmt: skip
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
 

@@ -117,6 +117,7 @@ class LSANet(nn.Module):
     year = 2023
     stride = 16  # four poolings
     aux_heads = (AuxHead("mask", 0.4 / 1.4), AuxHead("mask", 0.2 / 1.4), AuxHead("mask", 0.2 / 1.4))
+    aux_printed = True
 
     def __init__(self, classes: int = 1, aux: bool = False):
         super().__init__()

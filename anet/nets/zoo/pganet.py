@@ -27,7 +27,7 @@ def vgg_stage(ci: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Make VGG-16's convolutions up to the next halving, and the halving."""
     layers = []
     for co in widths:
-        layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1)
+        layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1, device=torch.get_default_device())
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.ReLU(inplace=True)]

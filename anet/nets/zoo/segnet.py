@@ -9,6 +9,7 @@ where the authors pad. Max-unpooling is written in plain operators (`_unpool`), 
 Initialisation: He et al.'s, as the paper's: convolutions Kaiming-normal over fan-in, their biases 0; BatchNorm 1 and 0.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
 
 def conv(ci: int, co: int) -> nn.Conv2d:
     """Make a 3x3 convolution with bias that keeps the size; Kaiming-normal over fan-in."""
-    layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1)
+    layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1, device=torch.get_default_device())
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)
     return layer

@@ -29,13 +29,15 @@ def initialised(layer: nn.Conv2d | nn.ConvTranspose2d, incoming: int) -> nn.Conv
 
 def conv(ci: int, co: int, kernel: int) -> nn.Module:
     """Make a convolution with bias that keeps the size."""
-    layer = nn.utils.skip_init(nn.Conv2d, ci, co, kernel, padding=kernel // 2)
+    layer = nn.utils.skip_init(nn.Conv2d, ci, co, kernel, padding=kernel // 2, device=torch.get_default_device())
     return initialised(layer, ci * kernel**2)
 
 
 def up_conv(ci: int, co: int) -> nn.Module:
     """Make the up-convolution, 2x2 at stride 2: one input position meets one output, so `ci` nodes come in."""
-    return initialised(nn.utils.skip_init(nn.ConvTranspose2d, ci, co, 2, stride=2), ci)
+    return initialised(
+        nn.utils.skip_init(nn.ConvTranspose2d, ci, co, 2, stride=2, device=torch.get_default_device()), ci
+    )
 
 
 def double_conv(ci: int, co: int) -> nn.Sequential:
