@@ -1,5 +1,6 @@
 # make run              the whole life of a model on synthetic surfaces; DATA=folder does it on yours
 # make test             the test suite; ANET_DATA=folder runs the tests on real pictures, too
+# make test-slow        only the tests marked slow: minutes to an hour
 # make lint             format and lint
 # make types            types (pyright, basic)
 
@@ -8,13 +9,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: run test lint types env clean
+.PHONY: run test test-slow lint types env clean
 
 run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
 
 test: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest $(ARGS)
+
+test-slow: env
+	PYTHONWARNINGS=default $(BIN)/python -m pytest --slow -m slow $(ARGS)
 
 lint: env
 	$(BIN)/ruff check anet tests docs
