@@ -421,6 +421,34 @@ def test_inputs_are_never_touched(data, tmp_path):
     assert seen() == before
 
 
+def test_auxiliary_heads_train_resume_to_the_bit_and_stay_out_of_model_files(data, tmp_path, monkeypatch):
+    """STDC has heads for the mask and for its boundaries, and trains with them by default."""
+    whole, _ = go(tiny(data, tmp_path / "whole", network="stdc", epochs=2))
+    plan, _ = run.read_plan(whole)
+    assert plan.aux and find_aux(whole / "resume.safetensors") and not find_aux(whole / "best.safetensors")
+    network, _ = load_model(whole)
+    assert not network.aux
+    step, calls = fit.take_step, []
+
+    def cut_off(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(*given)
+
+    monkeypatch.setattr(fit, "take_step", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        go(tiny(data, tmp_path / "half", network="stdc", epochs=2, save_every=1))
+    monkeypatch.undo()
+    assert outcome(resume(tmp_path / "half" / "run", quiet())) == outcome(whole)
+    plain, _ = go(tiny(data, tmp_path / "plain", network="stdc", epochs=1, aux=False))
+    assert not find_aux(plain / "resume.safetensors")
+
+
+def find_aux(path):
+    return [key for key in run.load_tensors(path)[0] if "aux_maps" in key]
+
+
 def test_a_step_that_a_network_cannot_do_is_refused_before_anything_is_made(data, tmp_path):
     with pytest.raises(OptionError, match="anet cannot train with batch 1 at size 32"):  # its deepest maps are 1x1
         go(tiny(data, tmp_path / "runs", batch=1))
