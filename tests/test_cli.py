@@ -21,6 +21,7 @@ from anet.cli import app
 from anet.files import UNSEALED, seal
 from anet.image import png_bytes, read_mask
 from anet.nets import ANet
+from anet.nets.zoo import ZOO
 from anet.runtime import results
 from anet.training.checkpoint import Facts, save_model
 from tests import layouts
@@ -169,6 +170,13 @@ WRONG = {
     "train set --devices 0": "devices is 0",
     "train set --seed -1": "seed is -1",
     "complexity anet --size 100": "multiples of 32",
+    "complexity enet --size 100": "100x100 given, pad to 104x104",
+    "networks --size 100": "pad to 128x128",
+    "train set --network deeplabv3plus --batch 1": "cannot train with batch 1",
+    "train set --aux": "anet has no auxiliary heads",
+    "paper table 3": "table 3 has no cost columns",
+    "paper table 4 --columns iou": "no columns 'iou'",
+    "paper table 4 --format xml": "no format 'xml'",
     "data synth out --size 8": "64 to 4096",
     "data synth out --pictures 0": "too few",
     "data show set --limit 0": "at least 1",
@@ -296,6 +304,23 @@ def test_complexity_prints_the_papers_numbers():
     assert done.code == 0 and all(number in done.out for number in ("389,768", "0.3262", "0.4406"))
     with_layers = anet("complexity", "anet", "--layers", "--as-paper", "--size", "512")
     assert "2.3021" in with_layers.out and len(with_layers.out.splitlines()) > 50
+
+
+def test_complexity_tells_how_a_printed_figure_comes_about():
+    done = anet("complexity", "enet", "--as-paper")
+    assert done.code == 0 and all(text in done.out for text in ("never executed", "0.3717", "0.35", "exact"))
+    assert "to print" not in anet("complexity", "anet-light", "--as-paper").out  # no row of Tables IV to VII
+
+
+def test_networks_lists_anet_and_the_seventeen():
+    done = anet("networks")
+    assert done.code == 0
+    assert all(f" {name} " in done.out for name in (*ZOO, "anet")) and "118.004 M" in done.out
+
+
+def test_a_cost_table_is_printed_as_markdown():
+    done = anet("paper", "table", "5", "--format", "md")
+    assert done.code == 0 and "| pga-net | 51.41 |" in done.out and "1649.33" in done.out
 
 
 def test_a_sound_set_passes_the_check_and_a_broken_one_does_not(tmp_path):
