@@ -6,10 +6,10 @@ Parameters: own paper not printed / A-Net's table 67.69 M / here 66.43 M. No pub
 is the nearest known.
 Differs: from the paper, in its stride (the paper's last two stages are dilated, 1/8; here only the last, which A-Net's
 FLOPs ask for) and in `gamma`, the source's learned share of attention that starts at 0 (the paper adds attention as it
-is). From the source, in its stem (one 7x7, for three 3x3), in plain BatchNorm and ReLU for its in-place activated norm
-(leaky), in ReLU after 3x3 only, and in a large negative score for a pixel's second meeting with itself where the source
-has minus infinity: the same zero after softmax, and it exports. The auxiliary head is the source's: on `layer3`, loss
-times 0.4.
+is). From the source, in its stem (one 7x7, for three 3x3), in the first block of the dilated stage (dilation 1, as
+torchvision's), in plain BatchNorm and ReLU for its in-place activated norm (leaky) in the heads, and in a large
+negative score for a pixel's second meeting with itself where the source has minus infinity: the same zero after
+softmax, and it exports. The auxiliary head is the source's: on `layer3`, loss times 0.4.
 Initialisation: the backbone as ResNet's paper (see `_resnet`), gamma 0, the rest PyTorch's default. With gamma at 0 the
 attention's three convolutions get no gradient in the very first step.
 """

@@ -7,7 +7,7 @@ Parameters: own paper not printed / A-Net's table 59.34 M / here 59.34 M. The ta
 source's class for it was not one that the counter knew.
 Differs: from the paper, in convolutions that are all dense (the paper's best network has separable ones in an Xception;
 its section 4.2 has this ResNet-101). From the source, in using PyTorch's BatchNorm.
-Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default.
+Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default (source: Kaiming-normal).
 """
 
 import torch

@@ -3,13 +3,13 @@
 Paper: Zhao, Shi, Qi, Wang, Jia, "Pyramid Scene Parsing Network", CVPR 2017.
 Source read: Lextal/pspnet-pytorch (no licence), as a specification only.
 Parameters: own paper not printed / A-Net's table 53.32 M / here 53.32 M.
-Differs: from the paper, in its pyramid (2048 channels a grid without BatchNorm and ReLU, for 512 with both), in the way
-up (three times bilinear x2, 3x3, BatchNorm, PReLU to full size, for one 3x3 at 1/8 and bilinear x8), in the first block
-of a dilated stage (dilation 1), in the stem (one 7x7, for three 3x3), and in bilinear upsampling with
-align_corners=False, PyTorch's default of today. From the source, in leaving out its branch that classifies the whole
-picture (A-Net's count leaves it out too) and its log-softmax, which makes no sense with one class. The auxiliary head
-is the paper's: on the fourth stage (`layer3`), loss times 0.4 (sections 4, 5.2); its layers are the authors'
-release's.
+Differs: from the paper, in its pyramid (2048 channels a grid without BatchNorm and ReLU, for 512 with both) and in the
+way up (three times bilinear x2, 3x3, BatchNorm, PReLU to full size, for bilinear x8 from 1/8); from its authors'
+release, also in the first block of a dilated stage (dilation 1) and in the stem (one 7x7, for three 3x3). Bilinear
+upsampling is with align_corners=False, PyTorch's default of today. From the source, in leaving out its branch that
+classifies the whole picture (A-Net's count leaves it out too) and its log-softmax, which makes no sense with one class.
+The auxiliary head is the paper's: on the fourth stage (`layer3`), loss times 0.4 (sections 4, 5.2); its layers are the
+authors' release's.
 Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default.
 """
 

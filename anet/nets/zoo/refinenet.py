@@ -7,9 +7,8 @@ Parameters: own paper not printed / A-Net's table 80.22 M / here 118.00 M. The t
 source freezes, and hold two unused heads beside the one in use.
 Differs: from the paper, in its last stage: logits at full size, from features brought there by bilinear x4 (three
 quarters of all multiply-accumulates), where the paper stops at 1/4; in 3x3 lateral convolutions before each block; in
-chained pooling of 4 (the paper's Fig. 3 draws 2). From the source, in training the backbone and in a residual that is
-the unit's input (there, ReLU in place makes it the rectified input).
-Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default.
+chained pooling of 4 (the paper's Fig. 3 draws 2). From the source, in training the backbone, and in the initialisation.
+Initialisation: the backbone as ResNet's paper (see `_resnet`), the rest PyTorch's default (source: normal with 0.01).
 """
 
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from anet.nets.contract import AuxHead, check_classes, check_sides
 from anet.nets.zoo._resnet import NOT_DILATED, ResNet
 
-WIDTH, COARSE_WIDTH = 256, 512  # of the blocks, and of the coarsest one: paper, section 3.1
+WIDTH, COARSE_WIDTH = 256, 512  # of the blocks, and of the coarsest one: paper, section 3.2
 POOLINGS = 4  # in chained residual pooling (source; the paper's figure draws 2)
 
 

@@ -1,13 +1,13 @@
 """TopFormer, small: a convolutional pyramid whose four scales, pooled to one small grid, a transformer looks over.
 
-Paper: Zhang, Huang, Luo, Zhang, Wang, Wang, Fu, Shen, "TopFormer: Token Pyramid Transformer for Mobile Semantic
+Paper: Zhang, Huang, Luo, Chen, Wang, Liu, Yu, Shen, "TopFormer: Token Pyramid Transformer for Mobile Semantic
 Segmentation", CVPR 2022.
 Source read: hustvl/TopFormer (Apache-2.0).
-Parameters: its own paper 3.1 M with 150 classes / A-Net's table 3.00 M / here 3.01 M. The table's FLOPs are 14 % above
-what is counted here: the nearest known reading, A-Net's authors probably had another head.
-Differs: from the source in starting without ImageNet weights, and in nothing else: attention scores are not scaled by
-1/sqrt(channels of a key) there either (BatchNorm sets their size), against the usual definition.
-Initialisation: PyTorch's default, as the published training starts from ImageNet weights.
+Parameters: its own paper 3.1 M with 150 classes / A-Net's table 3.00 M / here 3.01 M. Of the table's FLOPs, 13 % (at
+512: 14 %) are not found here: the nearest known reading, A-Net's authors probably had another head.
+Differs: from the source in its initialisation alone. Attention scores are not scaled by 1/sqrt(channels of a key) there
+either (BatchNorm sets their size), against the usual definition.
+Initialisation: PyTorch's default. The source draws Kaiming-normal over fan-out, then loads ImageNet weights.
 """
 
 import torch
