@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from anet.data import Dataset, Sample, load, split
+from anet.data import Dataset, Sample, Split, load, split
 from anet.errors import DataError
 from anet.files import printable, write_json
 from anet.models import OpenModel, open_model
@@ -31,16 +31,41 @@ class Result:
         return {"format": RESULT_FORMAT, **self.facts, **self.scored.to_dict()}
 
 
-def evaluate_model(
-    model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
-    split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
-    history: list[dict] | None = None, more: tuple[Table, ...] = (),
-) -> Result:  # fmt: skip
-    """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
+@dataclass(frozen=True)
+class Trial:
+    """A model and the pictures on which it is tried, in parts."""
 
-    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
-    report shows curves from `history` and `more` tables. Raises ModelError, DataError, ImageError, OutputError.
-    """
+    opened: OpenModel
+    dataset: Dataset
+    free: bool
+    digest: str
+    parts: Split
+    other_split: bool  # the model was trained on another split of these pictures: it saw some of what is held out here
+
+    def facts(self, part: str) -> dict[str, Any]:
+        """Give what goes with every figure from a part: data, split, model, machine."""
+        dataset, parts, opened = self.dataset, self.parts, self.opened
+        return {
+            "data": {
+                "name": dataset.name, "task": dataset.task, "digest": self.digest, "free": self.free, "part": part,
+            },
+            "split": {
+                "protocol": parts.protocol, "seed": parts.seed, "source": parts.source,
+                **{name: len(parts.part(name)) for name in ("train", "val", "test")},
+            },
+            "trained_on_another_split_of_this_data": self.other_split,
+            "model": {
+                "network": opened.network, "engine": opened.engine, "size": opened.size, "sha256": opened.sha256,
+                "class_names": list(opened.class_names), **opened.provenance,
+            },
+            "scored_by": {"commit": commit(), "versions": versions(), "machine": machine()},
+        }  # fmt: skip
+
+
+def prepare(
+    model: Path, data: Path, task: str | None, free: bool, protocol: str | None, split_seed: int, threads: int
+) -> Trial:
+    """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
     opened, dataset = open_model(model, threads), load(data, task, free)
     if len(opened.class_names) != dataset.classes:
         raise DataError(
@@ -53,25 +78,28 @@ def evaluate_model(
     if protocol is None and same_data:
         protocol, split_seed = own["protocol"], own["seed"]
     parts = split(dataset, protocol, split_seed)
+    other_split = same_data and (parts.protocol, parts.seed) != (own.get("protocol"), own.get("seed"))
+    return Trial(opened, dataset, free, digest, parts, other_split)
+
+
+def evaluate_model(
+    model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
+    split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
+    history: list[dict] | None = None, more: tuple[Table, ...] = (),
+) -> Result:  # fmt: skip
+    """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
+
+    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
+    report shows curves from `history` and `more` tables. Raises ModelError, DataError, ImageError, OutputError.
+    """
+    trial = prepare(model, data, task, free, protocol, split_seed, threads)
+    opened, dataset, parts = trial.opened, trial.dataset, trial.parts
     if not parts.part(part):
         raise DataError(f"{printable(data)} has no {part} part under protocol {parts.protocol}")
     chosen = choose_threshold(opened.probs, parts.val, dataset.classes)
     scored = evaluate(opened.at(chosen.value), parts.part(part), dataset.classes)
-    other_split = same_data and (parts.protocol, parts.seed) != (own.get("protocol"), own.get("seed"))
-    facts = {
-        "data": {"name": dataset.name, "task": dataset.task, "digest": digest, "free": free, "part": part},
-        "split": {
-            "protocol": parts.protocol, "seed": parts.seed, "source": parts.source,
-            **{name: len(parts.part(name)) for name in ("train", "val", "test")},
-        },
-        "trained_on_another_split_of_this_data": other_split,
-        "threshold": {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou},
-        "model": {
-            "network": opened.network, "engine": opened.engine, "size": opened.size, "sha256": opened.sha256,
-            "class_names": list(opened.class_names), **trained,
-        },
-        "scored_by": {"commit": commit(), "versions": versions(), "machine": machine()},
-    }  # fmt: skip
+    facts = trial.facts(part)
+    facts["threshold"] = {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou}
     result = Result(facts, scored, dataset.class_names)
     if out:
         write_json(out, result.to_dict())

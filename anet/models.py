@@ -23,6 +23,7 @@ class OpenModel:
     engine: str  # "torch" or "openvino"
     sha256: str  # of the model file, or of the bundle's card
     provenance: dict[str, Any]
+    min_area_px: int  # smaller regions are no defects to the runtime; scores count every pixel
 
     def at(self, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
         """Give the function from a picture to its `(H, W) uint8` mask at `threshold`."""
@@ -51,7 +52,7 @@ def open_model(path: Path, threads: int = 0) -> OpenModel:
     network, facts = load_model(path)
     return OpenModel(
         Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch",
-        sha256(find_model(path).read_bytes()), known_provenance(facts.provenance),
+        sha256(find_model(path).read_bytes()), known_provenance(facts.provenance), facts.min_area_px,
     )  # fmt: skip
 
 
@@ -66,5 +67,5 @@ def _open_bundle(path: Path, threads: int) -> OpenModel:
 
     return OpenModel(
         probs, card.network, card.class_names, card.size, card.threshold, "openvino",
-        sha256((path / "card.json").read_bytes()), known_provenance(card.provenance),
+        sha256((path / "card.json").read_bytes()), known_provenance(card.provenance), card.min_area_px,
     )  # fmt: skip

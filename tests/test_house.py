@@ -35,8 +35,9 @@ ARROWS: dict[str, set[str]] = {
     "models": BELOW,
     "results": GROUND,
     "evaluation": BELOW | {"models"},
+    "operating": BELOW | {"models", "evaluation"},
     "pipeline": BELOW | {"models", "evaluation", "results"},
-    "cli": BELOW | {"models", "evaluation", "pipeline", "results"},
+    "cli": BELOW | {"models", "evaluation", "operating", "pipeline", "results"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -185,8 +186,8 @@ def python(code: str) -> str:
 def test_nothing_that_the_base_install_offers_imports_torch():
     names = (
         "anet", "anet.cli", "anet.data", "anet.data.audit", "anet.data.convert", "anet.data.synthetic",
-        "anet.scoring.evaluate", "anet.scoring.report", "anet.evaluation", "anet.models", "anet.pipeline",
-        "anet.results", "anet.runtime.results", "anet.runtime.inspector",
+        "anet.scoring.evaluate", "anet.scoring.report", "anet.evaluation", "anet.models", "anet.operating",
+        "anet.pipeline", "anet.results", "anet.runtime.results", "anet.runtime.inspector",
     )  # fmt: skip
     python(
         "import importlib, sys\n"

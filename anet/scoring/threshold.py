@@ -71,7 +71,15 @@ def level(probs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def middle_of_longest(good: list[bool]) -> int:
     """Give the middle index of the longest run of True (the first of equally long ones); at least one must be True."""
+    start, end = longest_run(good)
+    return (start + end - 1) // 2
+
+
+def longest_run(good: list[bool]) -> tuple[int, int]:
+    """Give first index and end of the longest run of True, the first of equally long ones; (0, 0) without any."""
     edges = np.flatnonzero(np.diff(np.array([False, *good, False], np.int8)))
     starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return 0, 0
     longest = (ends - starts).argmax()
-    return int(starts[longest] + ends[longest] - 1) // 2
+    return int(starts[longest]), int(ends[longest])

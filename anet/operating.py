@@ -1,0 +1,182 @@
+"""`anet threshold`: choose a model's threshold and smallest area by what they cost, on validation pictures only."""
+
+import contextlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+from anet.errors import DataError, ModelError
+from anet.evaluation import prepare
+from anet.files import atomic_write, printable, sha256, write_json
+from anet.runtime.card import CARD, read_bundle
+from anet.scoring.bounds import Rate
+from anet.scoring.regions import survey
+from anet.scoring.risk import Aim, Choice, Point, choose, point_at
+from anet.scoring.threshold import BINS
+
+OPERATING_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Operating:
+    """What was chosen for an aim on the validation part, with all that is needed to judge and to repeat it."""
+
+    facts: dict[str, Any]  # data, split, model, machine: as `anet eval` states them
+    choice: Choice
+    present: Point | None  # the model's own; None where its threshold is no whole multiple of 1/1024
+    pieces: int  # groups among the validation pictures; fewer than pictures: these show less than their number
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all as a dict for JSON."""
+        present = asdict(self.present) if self.present else None
+        found = {**self.choice.to_dict(), "present": present, "pieces": self.pieces}
+        return {"format": OPERATING_FORMAT, **self.facts, **found}
+
+
+def choose_operating(
+    model: Path, data: Path, aim: Aim, task: str | None = None, free: bool = False, protocol: str | None = None,
+    split_seed: int = 0, out: Path | None = None, write: bool = False, threads: int = 0,
+) -> Operating:  # fmt: skip
+    """Choose threshold and smallest area for `aim` on the validation part of `data`; the test part is not looked at.
+
+    JSON goes to `out`. With `write`, what was chosen goes into the bundle or model file. The split is that of
+    `evaluate_model`. Raises ModelError, DataError, ImageError, OutputError; DataError also when the model was trained
+    on another split of these pictures, since it saw some of what would be counted.
+    """
+    trial = prepare(model, data, task, free, protocol, split_seed, threads)
+    if trial.other_split:
+        own = trial.opened.provenance["split"]
+        raise DataError(
+            f"{printable(model)} was trained on another split of these pictures and saw some of those that would be "
+            f"counted: --protocol {own.get('protocol')} --split-seed {own.get('seed')} is its own"
+        )
+    opened, val = trial.opened, trial.parts.val
+    exact = (opened.threshold * BINS).is_integer()
+    seen = survey(opened.probs, val, trial.dataset.classes, (opened.threshold,) if exact else ())
+    present = point_at(seen, opened.threshold, opened.min_area_px, aim) if exact else None
+    pieces = len({sample.group or sample.name for sample in val})
+    result = Operating(trial.facts("val"), choose(seen, aim), present, pieces)
+    if out:
+        write_json(out, result.to_dict())
+    if write and result.choice.chosen:
+        write_point(model, result.choice.chosen, how(result), opened.sha256)
+    return result
+
+
+def how(result: Operating) -> dict[str, Any]:
+    """Give what a model's provenance says of its threshold: the aim, what was counted, and on which pictures."""
+    facts, chosen = result.facts, result.choice.chosen
+    return {
+        "chosen": "validation", "by": "anet threshold", "aim": result.choice.aim.to_dict(),
+        "point": chosen.to_dict() if chosen else None, "data": facts["data"], "split": facts["split"],
+        "commit": facts["scored_by"]["commit"],
+    }  # fmt: skip
+
+
+def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: str) -> Path:
+    """Put threshold and smallest area into a bundle's card or a model file, sealed anew, all or nothing; give the file.
+
+    `provenance` replaces what the model said of its threshold. `digest` is the SHA-256 that `open_model` gave: what
+    changed since then is another model. Raises ModelError, OutputError.
+    """
+    model = Path(model)
+    if (model / CARD).exists():
+        file, card = model / CARD, read_bundle(model)[0]
+        _check_same(file, digest)
+        changed = replace(card, provenance={**card.provenance, "threshold": provenance}, **_values(point))
+        atomic_write(file, changed.sealed())
+        return file
+    from anet.training.checkpoint import find_model, load_model, save_model
+    from anet.training.run import PLAN, locked
+
+    file = find_model(model)
+    with locked(file.parent) if (file.parent / PLAN).exists() else contextlib.nullcontext():
+        network, facts = load_model(file)
+        _check_same(file, digest)
+        changed = replace(facts, provenance={**facts.provenance, "threshold": provenance}, **_values(point))
+        save_model(file, network.state_dict(), changed)
+    return file
+
+
+def _values(point: Point) -> dict[str, Any]:
+    return {"threshold": point.threshold, "min_area_px": point.min_area_px}
+
+
+def _check_same(file: Path, digest: str) -> None:
+    try:
+        same = sha256(file.read_bytes()) == digest
+    except OSError as error:
+        raise ModelError(f"cannot read {printable(file)}: {error.strerror}") from error
+    if not same:
+        raise ModelError(f"{printable(file)} changed while its threshold was chosen: nothing was written, choose again")
+
+
+def print_operating(result: Operating, console: Console) -> None:
+    """Print the trade-off, what was chosen, and what a reader must know beside it."""
+    choice, facts = result.choice, result.facts
+    marks = {_place(point): (point, "") for point in choice.rows}
+    for point, mark in ((result.present, "now"), (choice.chosen, "chosen")):
+        if point:
+            old = marks.get(_place(point), (point, ""))[1]
+            marks[_place(point)] = (point, f"{mark}, {old}" if old else mark)
+    escapes, rejects = choice.rows[0].escapes.of, choice.rows[0].false_rejects.of
+    heads = ("threshold", "min px", f"escapes of {escapes}", "+ beside", f"false of {rejects}", "cost", "")
+    table = Table(*(Column(head, no_wrap=True) for head in heads), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    order = sorted(marks.values(), key=lambda row: (row[0].escapes.count, row[0].misses.count, row[0].threshold))
+    for point, mark in order:
+        cost = "–" if point.cost is None else f"{point.cost:.4g}"
+        rates = _rate(point.escapes), str(point.misses.count), _rate(point.false_rejects)
+        table.add_row(f"{point.threshold:.4f}", str(point.min_area_px), *rates, cost, mark)
+    split = facts["split"]
+    console.print(f"{facts['data']['name']} {facts['data']['task']}, val: {split['source']}", soft_wrap=True)
+    console.print(table)
+    for line in _lines(result):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _place(point: Point) -> tuple[float, int]:
+    return point.threshold, point.min_area_px
+
+
+def _rate(rate: Rate) -> str:
+    if rate.rate is None:
+        return "not measured"
+    return f"{rate.count} ({100 * rate.low:.1f}–{100 * rate.high:.1f} %)"
+
+
+def _lines(result: Operating) -> list[str]:
+    """Give the sentences below the table."""
+    choice, lines = result.choice, []
+    sure = f"{100 * choice.aim.confidence:g} %"
+    if choice.chosen:
+        one = choice.chosen
+        missed = one.misses if choice.aim.strict else one.escapes
+        lines.append(f"chosen: threshold {one.threshold:g}, min area {one.min_area_px} px")
+        word = "escapes, beside included" if choice.aim.strict else "escapes"
+        lines.append(
+            f"  {word}: {missed.count} of {missed.of}, at most {100 * missed.at_most:.3g} % at {sure} confidence"
+        )
+        rejects = one.false_rejects
+        if rejects.of:
+            at_most = f"at most {100 * rejects.at_most:.3g} % at {sure} confidence"
+            lines.append(f"  false rejects: {rejects.count} of {rejects.of}, {at_most}")
+    if not choice.rows[0].false_rejects.of:
+        lines.append("No sound picture in validation: false rejects cannot be measured.")
+    counted = choice.rows[0].escapes.of + choice.rows[0].false_rejects.of
+    if result.pieces < counted:
+        lines.append(f"The {counted} pictures show {result.pieces} pieces: they prove less than as many pieces would.")
+    if choice.aim.cost_miss is not None and choice.aim.defect_share is None:
+        share = f"{choice.rows[0].escapes.of} of {counted}"
+        lines.append(
+            f"Cost is for {share} pictures defective, as in validation: --defect-share gives the line's share."
+        )
+    lines.append(
+        "Escape: a defective picture without a region of min px; beside: such a region, but none on the defect. In "
+        f"brackets two-sided Clopper-Pearson bounds at {sure}; limits are held against the one-sided bound. Chosen and "
+        "counted on the same validation pictures, which makes both a little kind; test pictures were not looked at."
+    )
+    return lines
