@@ -7,12 +7,13 @@ import io
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anet.errors import ModelError, OutputError
+from anet.errors import AnetError, ModelError, OutputError
 
 SEAL = re.compile(rb'"sha256\\?": ?\\?"([0-9a-f]{64})\\?"')  # also as JSON inside a JSON string
 UNSEALED = "0" * 64
@@ -56,6 +57,19 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, all or nothing. Raises OutputError; NaN is refused with ValueError."""
     atomic_write(path, json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+
+
+def read_plain(path: Path, most: int, error: type[AnetError]) -> bytes:
+    """Read a plain file of at most `most` bytes; a FIFO or device is refused without waiting on it. Raises `error`."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+                raise error(f"{printable(path)} is no plain file of at most {most} bytes")
+            return stream.read()
+    except (OSError, ValueError) as reason:
+        raise error(f"cannot read {printable(path)}: {getattr(reason, 'strerror', None) or reason}") from reason
 
 
 def sync_folder(folder: Path) -> None:

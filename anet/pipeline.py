@@ -135,7 +135,7 @@ def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: C
     )
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 3):
         raise AnetError(f"the inspection without torch failed: {done.stderr.strip() or done.stdout.strip()}")
     console.print(done.stdout.strip(), highlight=False, soft_wrap=True)
     try:

@@ -269,7 +269,7 @@ def test_any_shape_comes_back_in_its_own(inspector, h, w):
 
 def test_the_report_is_plain_json_without_the_mask(inspector):
     record = json.loads(json.dumps(inspector(picture()).to_dict(), allow_nan=False))
-    assert list(record) == ["name", "model", "h", "w", "verdict", "defects", "timing_ms"]
+    assert list(record) == ["name", "model", "h", "w", "verdict", "reasons", "defects", "timing_ms"]
 
 
 @pytest.mark.parametrize(
@@ -447,10 +447,11 @@ def test_results_of_an_earlier_run_are_never_mixed_with(tmp_path, inspector):
 
 
 @pytest.mark.parametrize(
-    ("accepted", "rejected", "errors", "code"), [(3, 0, 0, 0), (2, 1, 0, 1), (1, 1, 1, 2), (2, 0, 1, 2)]
+    ("accepted", "rejected", "errors", "warned", "code"),
+    [(3, 0, 0, 0, 0), (2, 0, 0, 1, 3), (1, 1, 0, 1, 1), (2, 1, 0, 0, 1), (1, 1, 1, 0, 2), (1, 0, 1, 1, 2)],
 )
-def test_the_exit_code_says_the_worst_that_happened(accepted, rejected, errors, code):
-    assert Summary(3, accepted, rejected, errors, 1.0).exit_code == code
+def test_the_exit_code_says_the_worst_that_happened(accepted, rejected, errors, warned, code):
+    assert Summary(3, accepted, rejected, errors, 1.0, warned).exit_code == code
 
 
 def test_no_picture_at_all_is_an_error_and_leaves_room_for_the_next_try(tmp_path, inspector):

@@ -20,7 +20,7 @@ class Verbs(TyperGroup):
     """All verbs, and how each may end: the exit code says it, and at most one line on stderr says why."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 130 (Ctrl-C) or 141 (nobody reads)."""
+        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 3 (warn), 130 (Ctrl-C) or 141 (unread)."""
         try:
             try:
                 return super().invoke(ctx)

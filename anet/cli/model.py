@@ -101,16 +101,20 @@ def inspect(
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
         "inspected"
     ),
+    rules: Annotated[Path | None, typer.Option(help="TOML file of pass/fail rules, instead of the bundle's.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Instead of the model's, 0..1.")] = None,
     min_area: Annotated[int | None, typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
     threads: Threads = 0,
 ) -> None:
-    """Inspect pictures without torch. Exit code 0: all accepted, 1: some rejected, 2: some could not be read."""
+    """Inspect pictures without torch. Exit code 0: all accepted, 3: some warned of, 1: some rejected, 2: some in error.
+
+    The worst counts. Without rules, any defect rejects.
+    """
     from anet.runtime.inspector import Inspector
     from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary
 
-    inspector = Inspector(model, threshold, min_area, threads)
+    inspector = Inspector(model, rules, threshold, min_area, threads=threads)
     with shown_progress(paths) as progress:
         summary = inspect_paths(inspector, paths, out, progress=progress)
     print_summary(summary, console)

@@ -18,6 +18,7 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.files import printable, sha256, sync_folder
 from anet.frame import channels_of, decide
 from anet.nets.deployable import Deployable
+from anet.runtime.bundled_rules import listed_rules, rules_to_keep
 from anet.runtime.card import BIN, CARD, XML, Card
 from anet.runtime.engine import Engine, ov
 
@@ -29,9 +30,9 @@ def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, cal
     """Export `network` as a bundle `out`, after comparing it with torch on `calibration`; give `out`.
 
     `card_facts`: network, class_names, size, mean, std, threshold, min_area_px, provenance. `calibration`: at least one
-    `(size, size, 3) uint8` frame. The folder appears at once and complete; an older bundle there is replaced, anything
-    else is not. Raises ModelError when a weight is not finite or the answers differ, and OutputError; then nothing is
-    left behind.
+    `(size, size, 3) uint8` frame. The folder appears at once and complete; an older bundle there is replaced, all
+    but its rules, anything else is not. Raises ModelError when a weight is not finite or answers differ, OptionError
+    when the rules do not go with the classes, and OutputError; then nothing is left behind.
     """
     names = tuple(card_facts["class_names"])
     card = Card(**{**card_facts, "class_names": names, "channels": channels_of(len(names))})
@@ -41,6 +42,7 @@ def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, cal
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
     _check_target(out)
+    rules = rules_to_keep(out, names)
     deployable = Deployable(copy.deepcopy(network).cpu().float(), card.mean, card.std).eval()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +50,9 @@ def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, cal
             made = Path(parent) / "bundle"
             made.mkdir()
             ov.save_model(convert(deployable, card), made / XML, compress_to_fp16=False)
-            card = replace(card, files={name: sha256((made / name).read_bytes()) for name in (XML, BIN)})
+            for name, content in rules.items():
+                (made / name).write_bytes(content)
+            card = replace(card, files={name: sha256((made / name).read_bytes()) for name in (XML, BIN, *rules)})
             (made / CARD).write_bytes(card.sealed())
             card = replace(card, parity=parity(deployable, Engine(made), calibration))
             (made / CARD).write_bytes(card.sealed())
@@ -106,7 +110,7 @@ def parity(deployable: Deployable, engine: Engine, frames: list[np.ndarray]) -> 
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
-    if held and not (CARD in held and held <= {CARD, XML, BIN}):
+    if held and not (CARD in held and held <= {CARD, XML, BIN, *listed_rules(out)}):
         raise OutputError(f"{printable(out)} exists and is no model bundle: it is not replaced, give another name")
 
 

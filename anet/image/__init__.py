@@ -34,6 +34,7 @@ __all__ = [
     "PALETTE",
     "Limits",
     "decode_image",
+    "decode_mask",
     "image_size",
     "list_images",
     "overlay",
@@ -95,8 +96,13 @@ def read_mask(path: Path | str, limits: Limits = LIMITS) -> np.ndarray:
     A palette gives its indices, not its colours; grey its values (2- and 4-bit ones as stored, 1-bit as 0 and 255);
     equal colour channels count as grey; alpha is dropped. Raises ImageError as read_image, and for other colours.
     """
-    with _named(str(path)):
-        header, picture = _decode(_content(path, limits), limits)
+    return decode_mask(_content(path, limits), str(path), limits)
+
+
+def decode_mask(data: bytes, name: str = "mask", limits: Limits = LIMITS) -> np.ndarray:
+    """Decode the content of a mask file, as read_mask. Raises ImageError naming `name`."""
+    with _named(name):
+        header, picture = _decode(data, limits)
         values = stored(header, picture)
         if values.ndim == 3:
             if (values != values[..., :1]).any():

@@ -5,14 +5,12 @@ checksum. Checksums tell damage, not intent: who can write the folder can write 
 """
 
 import json
-import os
-import stat
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from anet.errors import AnetError, ModelError
-from anet.files import SEAL, UNSEALED, check_seal, printable, seal, sha256
+from anet.files import SEAL, UNSEALED, check_seal, printable, read_plain, seal, sha256
 from anet.frame import Frame, channels_of
 
 FORMAT = 1
@@ -81,10 +79,10 @@ def read_bundle(folder: Path | str) -> tuple[Card, bytes, bytes]:
     if not (folder / CARD).exists():
         hint = "give its folder" if (folder.parent / CARD).exists() else "`anet export` makes one from a training run"
         raise ModelError(f"{printable(folder)} is no model bundle (a folder with {CARD}): {hint}")
-    card = parse_card(_read(folder / CARD), printable(folder / CARD))
+    card = parse_card(_read(folder, CARD), printable(folder / CARD))
     content = {}
     for name in (XML, BIN):
-        content[name] = _read(folder / name)
+        content[name] = _read(folder, name)
         if sha256(content[name]) != card.files.get(name):
             raise ModelError(f"{printable(folder / name)} is damaged: its SHA-256 is not the one in {CARD}")
     return card, content[XML], content[BIN]
@@ -114,17 +112,8 @@ def parse_card(content: bytes, name: str) -> Card:
         raise ModelError(f"{name}: {error}") from error
 
 
-def _read(path: Path) -> bytes:
-    """Read a plain file of sensible length; a FIFO or device is refused without waiting on it. Raises ModelError."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode) or about.st_size > LIMITS[path.name]:
-                raise ModelError(f"{printable(path)} is no plain file of at most {LIMITS[path.name]} bytes")
-            return stream.read()
-    except OSError as error:
-        raise ModelError(f"cannot read {printable(path)}: {error.strerror}") from error
+def _read(folder: Path, name: str) -> bytes:
+    return read_plain(folder / name, LIMITS[name], ModelError)
 
 
 def _is_number(value: Any) -> bool:

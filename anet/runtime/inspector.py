@@ -11,8 +11,11 @@ import numpy as np
 from anet.errors import ImageError, OptionError
 from anet.frame import Frame
 from anet.image import decode_image, read_image
+from anet.runtime.bundled_rules import bundled_rules
 from anet.runtime.engine import Engine
 from anet.runtime.measure import Defect, find_defects
+from anet.runtime.rules import Reason, Rules, any_defect
+from anet.runtime.rules_file import read_rules
 
 STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
 Picture = np.ndarray | Path | str | bytes
@@ -25,28 +28,36 @@ class Report:
     name: str
     h: int
     w: int
-    verdict: str  # "accept" or "reject": at least one defect
+    verdict: str  # "accept", "warn" or "reject"
     defects: tuple[Defect, ...]
     timing_ms: dict[str, float]  # decode, pre, infer, post
     mask: np.ndarray  # (h, w) uint8
     model: str  # the card's id
+    reasons: tuple[Reason, ...] = ()  # why not accept: one for each limit of a rule that was broken
 
     def to_dict(self) -> dict[str, Any]:
         """Give all but the mask as plain values."""
         timing = {step: round(value, 3) for step, value in self.timing_ms.items()}
         found = [defect.to_dict() for defect in self.defects]
         head = {"name": self.name, "model": self.model, "h": self.h, "w": self.w, "verdict": self.verdict}
-        return {**head, "defects": found, "timing_ms": timing}
+        reasons = [reason.to_dict() for reason in self.reasons]
+        return {**head, "reasons": reasons, "defects": found, "timing_ms": timing}
 
 
 class Inspector:
     """Inspect pictures with a model bundle. Safe to call from several threads.
 
-    `threshold` (0..1) and `min_area_px` replace those of the card. Raises ModelError, OptionError.
+    `rules`, read or a TOML file, replace those of the bundle; where there are none, any defect rejects. `threshold`
+    (0..1) and `min_area_px` replace those of the card. Raises ModelError, OptionError.
     """
 
     def __init__(
-        self, bundle: Path | str, threshold: float | None = None, min_area_px: int | None = None, threads: int = 0
+        self,
+        bundle: Path | str,
+        rules: Rules | Path | str | None = None,
+        threshold: float | None = None,
+        min_area_px: int | None = None,
+        threads: int = 0,
     ):
         if threshold is not None and not 0 < threshold < 1:
             raise OptionError(f"threshold is {threshold}: more than 0 and less than 1 would work")
@@ -56,7 +67,15 @@ class Inspector:
         self.card = self.engine.card
         self.threshold = self.card.threshold if threshold is None else threshold
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
+        self.rules = self._rules(bundle, rules)
+        self.rules.check_classes(self.card.class_names)
+        self.rules.check_units(None)
         self.frame = Frame(self.card.size)
+
+    def _rules(self, bundle: Path | str, given: Rules | Path | str | None) -> Rules:
+        if given is None:
+            return bundled_rules(bundle, self.card) or any_defect(self.min_area_px)
+        return given if isinstance(given, Rules) else read_rules(given)
 
     def __call__(self, picture: Picture, name: str | None = None) -> Report:
         """Inspect a file, the bytes of one, or an `(H, W, 3) uint8` RGB array; see `look`."""
@@ -78,11 +97,11 @@ class Inspector:
         answer = self.frame.answer(framed, h, w)
         mask = answer.mask(self.threshold)
         defects = find_defects(mask, answer, self.min_area_px, self.card.class_names)
+        verdict, reasons = self.rules.decide(defects, mask)
         times.append(time.perf_counter())
         took = [(after - before) * 1000 for before, after in pairwise(times)]
         timing = dict(zip(STEPS, took, strict=True))
-        verdict = "reject" if defects else "accept"
-        return image, Report(name or called, h, w, verdict, defects, timing, mask, self.card.id)
+        return image, Report(name or called, h, w, verdict, defects, timing, mask, self.card.id, reasons)
 
 
 def _decoded(picture: Picture) -> tuple[np.ndarray, str]:

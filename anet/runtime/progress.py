@@ -33,7 +33,8 @@ def shown_progress(paths: Sequence[Path | str], console: Console | None = None) 
         def update(so_far: Summary) -> None:
             speed = so_far.pictures / max(so_far.seconds, 1e-9)
             errors = f" · [red]{so_far.errors} errors[/]" if so_far.errors else ""
-            text = f"{speed:.1f}/s · {so_far.rejected} rejected{errors}"
+            warned = f" · {so_far.warned} warned" if so_far.warned else ""
+            text = f"{speed:.1f}/s · {so_far.rejected} rejected{warned}{errors}"
             bar.update(task, completed=so_far.pictures, description=text)
 
         yield update

@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ class Summary:
     rejected: int
     errors: int
     seconds: float
+    warned: int = 0
+    fired: dict[str, int] = field(default_factory=dict)  # name of a rule -> pictures on which it fired
 
     @property
     def exit_code(self) -> int:
-        """0: all accepted, 1: some rejected, 2: some could not be inspected."""
-        return 2 if self.errors else 1 if self.rejected else 0
+        """0: all accepted, 3: warned of some, 1: some rejected, 2: some could not be inspected; the worst counts."""
+        return 2 if self.errors else 1 if self.rejected else 3 if self.warned else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
@@ -74,20 +77,24 @@ def inspect_paths(
     first = next(pictures, None)
     if first is None:
         raise ImageError(f"no picture found in {', '.join(printable(path) for path in paths)}")
-    started, counts = time.perf_counter(), {"accept": 0, "reject": 0, "error": 0}
+    started, counts, fired = time.perf_counter(), Counter(), Counter()
 
     def so_far() -> Summary:
-        return Summary(sum(counts.values()), *counts.values(), seconds=time.perf_counter() - started)
+        accepted, rejected, errors, warned = (counts[outcome] for outcome in ("accept", "reject", "error", "warn"))
+        seconds = time.perf_counter() - started
+        return Summary(counts.total(), accepted, rejected, errors, seconds, warned, dict(fired))
 
     with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
         try:
             for path in chain([first], pictures):
-                counts[_inspect_one(inspector, path, out, overlays, lines, rows)] += 1
+                outcome, rules = _inspect_one(inspector, path, out, overlays, lines, rows)
+                counts[outcome] += 1
+                fired.update(rules)
                 if progress:
                     progress(so_far())
         except KeyboardInterrupt:
-            done = f"stopped: {sum(counts.values())} pictures are complete in {printable(lines.part)}"
+            done = f"stopped: {counts.total()} pictures are complete in {printable(lines.part)}"
             raise KeyboardInterrupt(done) from None
         rows.finish()
         lines.finish()
@@ -95,19 +102,24 @@ def inspect_paths(
 
 
 def print_summary(summary: Summary, console: Any) -> None:
-    """Print how a run ended, in one line, on a rich console."""
-    counted = f"{summary.accepted} accepted, {summary.rejected} rejected, {summary.errors} errors"
+    """Print how a run ended, in one line, on a rich console, and one more for each rule that fired."""
+    warned = f"{summary.warned} warned, " if summary.warned else ""
+    counted = f"{summary.accepted} accepted, {warned}{summary.rejected} rejected, {summary.errors} errors"
     rate = summary.pictures / max(summary.seconds, 1e-9)
     console.print(f"{summary.pictures} pictures: {counted}; {rate:.1f} pictures/s", highlight=False)
+    for name, pictures in sorted(summary.fired.items(), key=lambda one: (-one[1], one[0])):
+        console.print(f"  {name}: {pictures} pictures", highlight=False, soft_wrap=True)
 
 
-def _inspect_one(inspector: Inspector, path: Path, out: Path, overlays: bool, lines: "_Lines", rows: "_Lines") -> str:
-    """Inspect one picture and write all of its results, its line in results.jsonl last; give the outcome."""
+def _inspect_one(
+    inspector: Inspector, path: Path, out: Path, overlays: bool, lines: "_Lines", rows: "_Lines"
+) -> tuple[str, set[str]]:
+    """Inspect one picture and write all of its results, its line in results.jsonl last; give outcome, rules fired."""
     try:
         image, report = inspector.look(path)
     except (ImageError, ModelError) as error:
         lines.write(_line({"file": str(path), "error": str(error)}))
-        return "error"
+        return "error", set()
     name = _free_name(path, out / MASKS)
     drawn = {"mask": f"{MASKS}/{name}"} | ({"overlay": f"{OVERLAYS}/{name}"} if overlays else {})
     write_png(out / MASKS / name, report.mask * 255 if inspector.card.channels == 1 else report.mask)
@@ -118,7 +130,7 @@ def _inspect_one(inspector: Inspector, path: Path, out: Path, overlays: bool, li
     content = report.to_dict()
     del content["name"]
     lines.write(_line({"file": str(path), **content, **drawn}))
-    return report.verdict
+    return report.verdict, {reason.rule for reason in report.reasons}
 
 
 def _lay_over(image: np.ndarray, mask: np.ndarray) -> None:
