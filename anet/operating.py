@@ -29,6 +29,7 @@ class Operating:
     choice: Choice
     present: Point | None  # the model's own; None where its threshold is no whole multiple of 1/1024
     pieces: int  # groups among the validation pictures; fewer than pictures: these show less than their number
+    written: Path | None = None  # the file that holds it now
 
     def to_dict(self) -> dict[str, Any]:
         """Give all as a dict for JSON."""
@@ -63,7 +64,8 @@ def choose_operating(
     if out:
         write_json(out, result.to_dict())
     if write and result.choice.chosen:
-        write_point(model, result.choice.chosen, how(result), opened.sha256)
+        written = write_point(model, result.choice.chosen, how(result), opened.sha256)
+        result = replace(result, written=written)
     return result
 
 
@@ -124,13 +126,14 @@ def print_operating(result: Operating, console: Console) -> None:
             old = marks.get(_place(point), (point, ""))[1]
             marks[_place(point)] = (point, f"{mark}, {old}" if old else mark)
     escapes, rejects = choice.rows[0].escapes.of, choice.rows[0].false_rejects.of
-    heads = ("threshold", "min px", f"escapes of {escapes}", "+ beside", f"false of {rejects}", "cost", "")
+    costs = ["cost"] if choice.aim.cost_miss is not None else []
+    heads = ("threshold", "min px", f"escapes of {escapes}", "+ beside", f"false of {rejects}", *costs, "")
     table = Table(*(Column(head, no_wrap=True) for head in heads), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     order = sorted(marks.values(), key=lambda row: (row[0].escapes.count, row[0].misses.count, row[0].threshold))
     for point, mark in order:
-        cost = "–" if point.cost is None else f"{point.cost:.4g}"
+        cost = ["–" if point.cost is None else f"{point.cost:.3g}"] if costs else []
         rates = _rate(point.escapes), str(point.misses.count), _rate(point.false_rejects)
-        table.add_row(f"{point.threshold:.4f}", str(point.min_area_px), *rates, cost, mark)
+        table.add_row(f"{point.threshold:.4f}", str(point.min_area_px), *rates, *cost, mark)
     split = facts["split"]
     console.print(f"{facts['data']['name']} {facts['data']['task']}, val: {split['source']}", soft_wrap=True)
     console.print(table)
@@ -145,38 +148,45 @@ def _place(point: Point) -> tuple[float, int]:
 def _rate(rate: Rate) -> str:
     if rate.rate is None:
         return "not measured"
-    return f"{rate.count} ({100 * rate.low:.1f}–{100 * rate.high:.1f} %)"
+    return f"{rate.count} ({100 * rate.low:.3g}–{100 * rate.high:.3g} %)"
 
 
 def _lines(result: Operating) -> list[str]:
     """Give the sentences below the table."""
-    choice, lines = result.choice, []
-    sure = f"{100 * choice.aim.confidence:g} %"
-    if choice.chosen:
-        one = choice.chosen
-        missed = one.misses if choice.aim.strict else one.escapes
-        lines.append(f"chosen: threshold {one.threshold:g}, min area {one.min_area_px} px")
-        word = "escapes, beside included" if choice.aim.strict else "escapes"
-        lines.append(
-            f"  {word}: {missed.count} of {missed.of}, at most {100 * missed.at_most:.3g} % at {sure} confidence"
-        )
-        rejects = one.false_rejects
-        if rejects.of:
-            at_most = f"at most {100 * rejects.at_most:.3g} % at {sure} confidence"
-            lines.append(f"  false rejects: {rejects.count} of {rejects.of}, {at_most}")
-    if not choice.rows[0].false_rejects.of:
+    choice, first = result.choice, result.choice.rows[0]
+    counted = first.escapes.of + first.false_rejects.of
+    lines = _chosen(choice.chosen, choice.aim) if choice.chosen else []
+    if result.written:
+        lines.append(f"written into {printable(result.written)}")
+    if not first.false_rejects.of:
         lines.append("No sound picture in validation: false rejects cannot be measured.")
-    counted = choice.rows[0].escapes.of + choice.rows[0].false_rejects.of
     if result.pieces < counted:
         lines.append(f"The {counted} pictures show {result.pieces} pieces: they prove less than as many pieces would.")
     if choice.aim.cost_miss is not None and choice.aim.defect_share is None:
-        share = f"{choice.rows[0].escapes.of} of {counted}"
-        lines.append(
-            f"Cost is for {share} pictures defective, as in validation: --defect-share gives the line's share."
-        )
+        share = f"{first.escapes.of} of {counted} pictures defective"
+        lines.append(f"Cost is for {share}, as in validation: --defect-share gives the line's share.")
     lines.append(
-        "Escape: a defective picture without a region of min px; beside: such a region, but none on the defect. In "
-        f"brackets two-sided Clopper-Pearson bounds at {sure}; limits are held against the one-sided bound. Chosen and "
-        "counted on the same validation pictures, which makes both a little kind; test pictures were not looked at."
+        "Escape: a defective picture without a region of min px; beside: such a region, but none on the defect; rules "
+        "of a bundle are not looked at. In brackets two-sided Clopper-Pearson bounds at "
+        f"{100 * choice.aim.confidence:g} %; limits are held against the one-sided bound. Chosen and counted on the "
+        "same validation pictures, which makes both a little kind; test pictures were not looked at."
     )
+    return lines
+
+
+def _chosen(one: Point, aim: Aim) -> list[str]:
+    def counts(rate: Rate) -> str:
+        at_most = f"at most {100 * rate.at_most:.3g} % at {100 * aim.confidence:g} % confidence"
+        return f"{rate.count} of {rate.of}, {at_most}"
+
+    lines = [f"chosen: threshold {one.threshold:g}, min area {one.min_area_px} px"]
+    if aim.strict:
+        lines.append(f"  escapes, beside included: {counts(one.misses)}")
+    else:
+        lines.append(f"  escapes: {counts(one.escapes)}")
+    if one.false_rejects.of:
+        lines.append(f"  false rejects: {counts(one.false_rejects)}")
+    beside = one.misses.count - one.escapes.count
+    if beside and not aim.strict:
+        lines.append(f"  rejected only for a region beside the defect: {beside}; --strict counts them as escapes")
     return lines

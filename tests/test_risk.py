@@ -1,6 +1,7 @@
 """Threshold and smallest area by what they cost: exact bounds, regions as the runtime sees them, honest refusals."""
 
 import dataclasses
+import io
 import json
 import math
 import shutil
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from anet.cli import app
 from anet.errors import DataError, ModelError, OptionError
 from anet.frame import IGNORE, Frame, decide
 from anet.image import write_png
-from anet.operating import choose_operating, write_point
+from anet.operating import Operating, choose_operating, print_operating, write_point
 from anet.runtime.card import CARD, read_bundle
 from anet.runtime.inspector import Inspector
 from anet.runtime.measure import find_defects
@@ -326,6 +328,7 @@ def test_what_is_written_into_a_bundle_is_what_the_inspector_uses(bundle, pictur
     code, said, _ = threshold(bundle, pictures, "--cost-miss", 50, "--cost-false", 1, "--write", "--threads", 1)
     card = read_bundle(bundle)[0]
     assert code == 0 and f"chosen: threshold {card.threshold:g}, min area {card.min_area_px} px" in said
+    assert f"written into {bundle / CARD}" in said
     assert all((bundle / name).read_bytes() == content for name, content in before.items())
     inspector = Inspector(bundle, threads=1)
     verdicts = [inspector(path).verdict for path in sorted((pictures / "images" / "val").iterdir())]
@@ -374,6 +377,18 @@ def test_without_sound_pictures_it_is_said_that_false_rejects_are_not_measured(b
         write_png(path, np.full((64, 64), 255, np.uint8))
     code, said, _ = threshold(bundle, pictures, "--max-escape", 0.9, "--threads", 1)
     assert code == 0 and "not measured" in said and "false rejects cannot be measured" in said
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_parts_that_are_rejected_by_luck_are_named_where_they_count_as_found(strict):
+    aim = Aim(max_false=0.9, strict=strict)
+    choice = choose(seen_at([(9, 0.9)] * 5, [(9, 0.5)] * 5, touching=[(9, 0.9)] * 3 + [(0, 0.0)] * 2), aim)
+    facts = {"data": {"name": "set", "task": "defect"}, "split": {"source": "given"}}
+    console = Console(record=True, width=80, file=io.StringIO())
+    print_operating(Operating(facts, choice, None, 9), console)
+    said = console.export_text()
+    assert ("region beside the defect: 2" in said) != strict
+    assert "10 pictures show 9 pieces" in said and "…" not in said
 
 
 def test_a_model_trained_on_another_split_of_the_pictures_gets_no_claim(bundle, pictures):
