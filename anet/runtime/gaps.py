@@ -10,7 +10,7 @@ from anet.runtime.measure import Defect
 from anet.runtime.zones import pixels_of
 
 Scale = float | tuple[float, float] | None  # mm a pixel: of both axes, or along y and along x; None: not known
-AT_ONCE = 2**20  # pairs of pixels
+SOME, AT_ONCE = 256, 2**20  # pixels, and pairs of pixels, that are looked at in one go
 
 
 def closest(defects: Sequence[Defect], mask: np.ndarray, scale: Scale, below: float) -> tuple[float, int, int] | None:
@@ -23,20 +23,23 @@ def closest(defects: Sequence[Defect], mask: np.ndarray, scale: Scale, below: fl
         raise OptionError("a distance in mm needs mm_per_px, the size of a pixel")
     down, across = scale if isinstance(scale, tuple) else (scale, scale)
     boxes = np.array([one.box for one in defects], np.float64).reshape(-1, 4)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    boxes = boxes[order]
     edges: dict[int, np.ndarray] = {}
     best = None
-    for one in range(len(boxes) - 1):
-        gaps = _between_boxes(boxes[one], boxes[one + 1 :], down, across)  # never more than the gap itself
-        for place in np.flatnonzero(gaps < below)[np.argsort(gaps[gaps < below], kind="stable")]:
+    for one, box in enumerate(boxes):
+        end = np.searchsorted(boxes[:, 0], box[2] + below / across)  # from there on all are too far to the right
+        gaps = _between_boxes(box, boxes[one + 1 : end], down, across)  # never more than the gap itself
+        for place in sorted(np.flatnonzero(gaps < below).tolist(), key=gaps.__getitem__):
             if gaps[place] >= below:
                 break
-            other = one + 1 + int(place)
-            for number in (one, other):
+            pair = sorted((int(order[one]), int(order[one + 1 + place])))
+            for number in pair:
                 if number not in edges:
                     edges[number] = _edge(defects[number], mask)
-            gap = _between_pixels(edges[one], edges[other], down, across)
+            gap = _between_pixels(edges[pair[0]], edges[pair[1]], down, across, below)
             if gap < below:
-                best, below = (gap, one, other), gap
+                best, below = (gap, pair[0], pair[1]), gap
     return best
 
 
@@ -55,10 +58,13 @@ def _edge(defect: Defect, mask: np.ndarray) -> np.ndarray:
     return np.argwhere(pixels > inner) + corner
 
 
-def _between_pixels(edge: np.ndarray, other: np.ndarray, down: float, across: float) -> float:
-    """Give the smallest gap between two sets of pixels `(N, 2)` and `(M, 2)`, some rows at once to spare memory."""
-    least, step = np.inf, max(1, AT_ONCE // len(other))
+def _between_pixels(edge: np.ndarray, other: np.ndarray, down: float, across: float, below: float) -> float:
+    """Give the smallest gap between two sets of pixels `(N, 2)` and `(M, 2)`, sorted by row; at most `below`."""
+    reach, step = below / down + 1, max(1, min(SOME, AT_ONCE // len(other)))
     for first in range(0, len(edge), step):
-        apart = (np.abs(edge[first : first + step, None] - other[None]) - 1).clip(0) * (down, across)
-        least = min(least, float(np.hypot(apart[..., 0], apart[..., 1]).min()))
-    return least
+        part = edge[first : first + step]
+        low, high = np.searchsorted(other[:, 0], (part[0, 0] - reach, part[-1, 0] + reach))  # the others are too far
+        if low < high:
+            apart = (np.abs(part[:, None] - other[None, low:high]) - 1).clip(0) * (down, across)
+            below = min(below, float(np.hypot(apart[..., 0], apart[..., 1]).min()))
+    return below

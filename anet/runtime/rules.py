@@ -87,8 +87,8 @@ class Rules:
         for rule in self.rules:
             for name in rule.classes:
                 if name not in class_names[1:]:
-                    known = f"{', '.join(class_names[1:])} exist"
-                    raise OptionError(f"{self.source}: rule {rule.name!r}: no class {name!r} in this model: {known}")
+                    known = f"this model knows {', '.join(class_names[1:])}"
+                    raise OptionError(f"{self.source}: rule {rule.name!r}: no class {name!r}: {known}")
 
     def check_units(self, mm_per_px: Scale) -> None:
         """Refuse limits in mm where the size of a pixel is not known. Raises OptionError."""

@@ -14,6 +14,7 @@ from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.image import read_mask
 from anet.runtime.card import read_bundle
+from anet.runtime.gaps import Scale
 from anet.runtime.rules import VERDICTS, Rules
 from anet.runtime.rules_file import Fault, class_faults, look_at_rules
 
@@ -45,8 +46,8 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether the rules can be used."""
-        return all(fault.level != "error" for fault in self.faults)
+        """Whether the rules can be used, and could decide on every picture they were tried on."""
+        return all(fault.level != "error" for fault in self.faults) and all(one.now != "error" for one in self.replays)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
@@ -86,7 +87,7 @@ def print_check(check: Check, console: Any) -> None:
     """Print faults and what would change, on a rich console."""
     for fault in check.faults:
         console.print(f"{fault.level:<6} {fault}", highlight=False, soft_wrap=True)
-    state = f"{check.rules} rules, no errors" if check.ok else "not usable"
+    state = f"{check.rules} rule{'s' if check.rules != 1 else ''}, no errors" if check.ok else "not usable as it is"
     console.print(f"{printable(check.path)}: {state}", highlight=False, soft_wrap=True)
     if not check.replays:
         return
@@ -111,7 +112,7 @@ def _again(rules: Rules, line: str, folder: Path, where: str) -> Replay | None:
             return None
         defects = [_defect(one) for one in facts["defects"]]
         file, before, drawn, shape = facts["file"], facts["verdict"], facts["mask"], (facts["h"], facts["w"])
-        mask_file = folder / drawn
+        mask_file, scale = folder / drawn, _scale(facts.get("mm_per_px"))
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         raise OptionError(f"{where} is no result of anet inspect") from error
     try:
@@ -119,12 +120,21 @@ def _again(rules: Rules, line: str, folder: Path, where: str) -> Replay | None:
         mask = np.where(mask == 255, 1, mask).astype(np.uint8)  # as masks of one class are written
         if mask.shape != shape:
             raise OptionError(f"{where}: {printable(mask_file)} is not the mask of a picture of {shape}")
-        now, reasons = rules.decide(defects, mask, facts.get("mm_per_px"))
+        now, reasons = rules.decide(defects, mask, scale)
     except AnetError as error:
         return Replay(str(file), str(before), "error", (str(error),))
     except ValueError as error:
         raise OptionError(f"{where}: {printable(mask_file)} does not hold the defects of that line") from error
     return Replay(str(file), str(before), now, tuple(reason.text for reason in reasons))
+
+
+def _scale(value: Any) -> Scale:
+    """Give a line's mm per pixel, of both axes or along y and x; None where it has none."""
+    values = value if isinstance(value, list) else [value] * 2
+    if value is None or len(values) != 2:
+        return None
+    down, across = map(float, values)
+    return down, across
 
 
 def _defect(facts: dict[str, Any]) -> Any:

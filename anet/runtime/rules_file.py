@@ -178,7 +178,9 @@ class _Reader:
         for key, value in (limits | least).items():
             self._number(where, key, value)
         if not limits:
-            self.error(where, f"has no limit, so it never fires: one of {', '.join(LIMITS)} would work")
+            self.error(
+                where, "has no limit, so it never fires: max_count = 0 would forbid any, docs/rules.md lists the others"
+            )
         if any(fault.level == "error" for fault in self.faults[before:]):
             return None
         return Rule(str(name), facts["action"], limits, tuple(classes), zones[zone] if zone else None, least)

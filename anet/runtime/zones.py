@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -48,14 +49,18 @@ class Zone:
         x0, y0, x1, y1 = box
         if self.mask_file:
             return self.mask[y0:y1, x0:x1]
-        scale = (w, h) if self.shares else (1, 1)
-        points = np.array(self.polygon, np.float64) * scale
-        return _even_odd(points, np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
+        return _even_odd(
+            self._points * ((w, h) if self.shares else (1, 1)), np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
+        )
+
+    @cached_property
+    def _points(self) -> np.ndarray:
+        return np.array(self.polygon, np.float64)
 
     def holds(self, defect: Defect, mask: np.ndarray) -> bool:
         """Say whether one pixel at least of a defect found in `mask`, `(h, w) uint8` class ids, is inside."""
         inside = self.inside(defect.box, *mask.shape)
-        return bool(inside.any()) and bool(inside[pixels_of(defect, mask)].any())
+        return bool(inside.any()) and (bool(inside.all()) or bool(inside[pixels_of(defect, mask)].any()))
 
 
 def pixels_of(defect: Defect, mask: np.ndarray) -> np.ndarray:
@@ -92,8 +97,9 @@ def polygon_faults(points: Points, shares: bool) -> Iterator[str]:
 
 def _even_odd(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Say which (x, y) of a grid lie in the polygon `(N, 2)`: `(len(y), len(x)) bool`."""
-    inside = np.zeros((len(y), len(x)), bool)
-    for (xa, ya), (xb, yb) in zip(points, np.roll(points, -1, axis=0), strict=True):
+    inside, ends = np.zeros((len(y), len(x)), bool), np.roll(points, -1, axis=0)
+    near = (np.minimum(points, ends)[:, 1] < y[-1]) & (np.maximum(points, ends)[:, 1] >= y[0])
+    for (xa, ya), (xb, yb) in zip(points[near], ends[near], strict=True):
         rows = np.flatnonzero((y > min(ya, yb)) & (y <= max(ya, yb)))
         if len(rows):
             meets = xa + (y[rows] - ya) * ((xb - xa) / (yb - ya))
