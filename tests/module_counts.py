@@ -1,4 +1,7 @@
-"""Modules of each kind in every baseline, as built from its specification: pinned, since counts alone hide swaps."""
+"""Modules of each kind in every baseline, as built from its specification: pinned, since counts alone hide swaps.
+
+And how many convolutions have which dilation above 1: no count shows those at all.
+"""
 
 MODULE_COUNTS: dict[str, dict[str, int]] = {
     "fcn": {"BatchNorm2d": 104, "Conv2d": 108, "Identity": 29, "MaxPool2d": 1, "ReLU": 100, "Upsample": 3},
@@ -52,4 +55,14 @@ MODULE_COUNTS: dict[str, dict[str, int]] = {
     "esnet": {"BatchNorm2d": 29, "Conv2d": 63, "ConvTranspose2d": 3, "Dropout2d": 12, "MaxPool2d": 3, "ReLU": 44},
     "enet": {"BatchNorm2d": 83, "Conv2d": 85, "ConvTranspose2d": 3, "Dropout2d": 26, "MaxPool2d": 3, "PReLU": 79},
     "topformer": {"BatchNorm2d": 64, "Conv2d": 69, "Dropout2d": 1, "ReLU": 21, "ReLU6": 11},
+}
+
+DILATIONS: dict[str, dict[int, int]] = {
+    "pspnet": {2: 5, 4: 2},  # the first block of a dilated stage keeps 1
+    "deeplabv3plus": {2: 1, 4: 1, 8: 1, 6: 1, 12: 1, 18: 1},  # multi-grid, then ASPP
+    "ccnet": {2: 2},
+    "lsa-net": {4: 1, 2: 1},
+    "erfnet": {2: 4, 4: 4, 8: 4, 16: 4},  # two blocks each, two convolutions a block
+    "esnet": {2: 6, 5: 6, 9: 6},
+    "enet": {2: 2, 4: 2, 8: 2, 16: 2},
 }
