@@ -12,6 +12,7 @@ from anet.errors import ImageError, OptionError
 from anet.frame import Frame
 from anet.image import decode_image, read_image
 from anet.runtime.bundled_rules import bundled_rules
+from anet.runtime.calibrate import scale_of
 from anet.runtime.engine import Engine
 from anet.runtime.measure import Defect, find_defects
 from anet.runtime.rules import Reason, Rules, any_defect
@@ -48,7 +49,8 @@ class Inspector:
     """Inspect pictures with a model bundle. Safe to call from several threads.
 
     `rules`, read or a TOML file, replace those of the bundle; where there are none, any defect rejects. `threshold`
-    (0..1) and `min_area_px` replace those of the card. Raises ModelError, OptionError.
+    (0..1) and `min_area_px` replace those of the card. With `mm_per_px`, one number or (y, x), defects are measured in
+    mm, too. Raises ModelError, OptionError.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Inspector:
         threshold: float | None = None,
         min_area_px: int | None = None,
         threads: int = 0,
+        mm_per_px: float | tuple[float, float] | None = None,
     ):
         if threshold is not None and not 0 < threshold < 1:
             raise OptionError(f"threshold is {threshold}: more than 0 and less than 1 would work")
@@ -69,7 +72,8 @@ class Inspector:
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
         self.rules = self._rules(bundle, rules)
         self.rules.check_classes(self.card.class_names)
-        self.rules.check_units(None)
+        self.mm_per_px = scale_of(mm_per_px)
+        self.rules.check_units(self.mm_per_px)
         self.frame = Frame(self.card.size)
 
     def _rules(self, bundle: Path | str, given: Rules | Path | str | None) -> Rules:
@@ -96,8 +100,8 @@ class Inspector:
         h, w = image.shape[:2]
         answer = self.frame.answer(framed, h, w)
         mask = answer.mask(self.threshold)
-        defects = find_defects(mask, answer, self.min_area_px, self.card.class_names)
-        verdict, reasons = self.rules.decide(defects, mask)
+        defects = find_defects(mask, answer, self.min_area_px, self.card.class_names, image, self.mm_per_px)
+        verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
         times.append(time.perf_counter())
         took = [(after - before) * 1000 for before, after in pairwise(times)]
         timing = dict(zip(STEPS, took, strict=True))

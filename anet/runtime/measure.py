@@ -1,13 +1,17 @@
 """From a mask to a list of measured defects."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-import cv2
 import numpy as np
 
 from anet.frame import IGNORE, Answer
+from anet.runtime.contrast import contrasts
+from anet.runtime.shape import RECTANGLE, Corners, Ruler, outline
+
+SCORES, PIXELS = ("score", "mean_score"), ("length_px", "width_px", "angle_deg", "contrast")
+MM = ("area_mm2", "length_mm", "width_mm")
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,34 @@ class Defect:
     area_px: int
     box: tuple[int, int, int, int]  # x0, y0, x1, y1, half-open
     centroid: tuple[float, float]  # y, x of pixel centres
-    length_px: float  # sides of the smallest rectangle of any direction around it, length >= width
+    length_px: float  # length >= width, by `method`
     width_px: float
-    angle_deg: float  # of the length, from the x axis towards the y axis (clockwise as seen), 0 <= angle < 180
+    angle_deg: float  # of the rectangle's length, from x towards y (clockwise as seen), 0 <= angle < 180
     touches_border: bool
+    method: str = RECTANGLE  # the smallest one of any direction; or AXIS: along it; or LIMITED: too much for an axis
+    corners: Corners = ()  # of the smallest rectangle: x, y from the picture's corner, as in `box`
+    contrast: float | None = None  # mean grey inside less that of a ring around, -255..255; None: no ring, or unknown
+    area_mm2: float | None = None  # None without mm_per_px, as all in mm
+    length_mm: float | None = None
+    width_mm: float | None = None
+    runs: np.ndarray | None = field(default=None, repr=False, compare=False)  # (N, 3): row, start, stop
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON and CSV; scores to 4 digits, pixels and degrees to 2."""
-        rounded: dict[str, Any] = {"score": round(self.score, 4), "mean_score": round(self.mean_score, 4)}
-        rounded |= {name: round(getattr(self, name), 2) for name in ("length_px", "width_px", "angle_deg")}
-        rounded |= {"box": list(self.box), "centroid": [round(value, 2) for value in self.centroid]}
-        return asdict(self) | rounded
+    def contour(self) -> list[tuple[float, float]]:
+        """Give the outer polygon, x, y from the picture's corner as in `box`; at most half a pixel off."""
+        return [] if self.runs is None else outline(*self.runs.T)
+
+    def to_dict(self, contour: bool = False) -> dict[str, Any]:
+        """Give plain values for JSON and CSV; scores to 4 digits, pixels, degrees and grey to 2, mm to 6 that count.
+
+        With `contour` the polygon, too: it can be long.
+        """
+        facts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "runs"}
+        for names, digits in ((SCORES, 4), (PIXELS, 2)):
+            facts |= {name: round(facts[name], digits) for name in names if facts[name] is not None}
+        facts |= {name: float(f"{facts[name]:.6g}") for name in MM if facts[name] is not None}
+        facts |= {"box": list(self.box), "centroid": [round(value, 2) for value in self.centroid]}
+        facts["corners"] = [[round(x, 2), round(y, 2)] for x, y in self.corners]
+        return facts | ({"contour": [list(point) for point in self.contour()]} if contour else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +74,18 @@ class _Runs:
 
 
 def find_defects(
-    mask: np.ndarray, answer: Answer, min_area_px: int = 0, class_names: tuple[str, ...] = ()
+    mask: np.ndarray,
+    answer: Answer,
+    min_area_px: int = 0,
+    class_names: tuple[str, ...] = (),
+    image: np.ndarray | None = None,
+    scale: tuple[float, float] | None = None,
 ) -> tuple[Defect, ...]:
     """Measure the regions of a `(H, W) uint8` mask of class ids, largest first, then by position.
 
     `answer` is what the mask was decided from. Regions below `min_area_px` are left out, and so is IGNORE. Without
-    `class_names` a class is called by its number.
+    `class_names` a class is called by its number, without the `image` (`(H, W, 3) uint8` RGB) there is no contrast, and
+    without `scale` (mm per pixel, y and x) nothing in mm.
     """
     parts = [runs for top, bottom in answer.bands() if (runs := _runs(mask, answer, top, bottom))]
     if not parts:
@@ -67,7 +94,7 @@ def find_defects(
     owner = _join(runs, mask.shape[1])
     order = np.argsort(owner, kind="stable")  # each region's runs become one slice, still row by row
     first = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    found = _measure(runs[order], first, min_area_px, mask.shape, class_names)
+    found = _measure(runs[order], first, min_area_px, mask, class_names, image, scale)
     return tuple(sorted(found, key=lambda one: (-one.area_px, one.box[1], one.box[0], one.class_id, one.centroid)))
 
 
@@ -112,9 +139,15 @@ def _join(runs: _Runs, width: int) -> np.ndarray:
 
 
 def _measure(
-    runs: _Runs, first: np.ndarray, min_area_px: int, shape: tuple[int, int], class_names: tuple[str, ...]
+    runs: _Runs,
+    first: np.ndarray,
+    min_area_px: int,
+    mask: np.ndarray,
+    class_names: tuple[str, ...],
+    image: np.ndarray | None,
+    scale: tuple[float, float] | None,
 ) -> Iterator[Defect]:
-    """Measure regions, of which each begins at a `first` run; all but rectangles at once, since specks are many."""
+    """Measure regions, of which each begins at a `first` run; all but shapes at once, since specks are many."""
     length = runs.stop - runs.start
     area = np.add.reduceat(length, first)
     last = np.append(first[1:], len(length))
@@ -125,39 +158,31 @@ def _measure(
     y = np.add.reduceat(runs.row * length, first) / area
     x = np.add.reduceat((runs.start + runs.stop - 1) * length, first) / (2 * area)
     highest, mean = np.maximum.reduceat(runs.highest, first), np.add.reduceat(runs.total, first) / area
-    for i in np.flatnonzero(area >= min_area_px).tolist():
+    large = area >= min_area_px
+    contrast = _contrast(runs, last - first, large, mask, image)
+    triples = np.stack([runs.row, runs.start, runs.stop], axis=1, dtype=np.int32, casting="unsafe")
+    ruler, (h, w) = Ruler(scale), mask.shape
+    for i in np.lexsort([boxes[:, 0], boxes[:, 1], -area])[: np.count_nonzero(large)].tolist():
         x0, y0, x1, y1 = box = tuple(boxes[i].tolist())
-        class_id, mine = int(runs.class_id[first[i]]), slice(first[i], last[i])
+        class_id, mine, pixels = int(runs.class_id[first[i]]), slice(first[i], last[i]), int(area[i])
+        shape = ruler.shape(runs.row[mine], runs.start[mine], runs.stop[mine], box, pixels)
         yield Defect(
             class_id, class_names[class_id] if class_id < len(class_names) else str(class_id),
-            float(highest[i]), float(mean[i]), int(area[i]), box, (float(y[i]), float(x[i])),
-            *_rectangle(runs.row[mine], runs.start[mine], runs.stop[mine], box, int(area[i])),
-            x0 == 0 or y0 == 0 or x1 == shape[1] or y1 == shape[0],
+            float(highest[i]), float(mean[i]), pixels, box, (float(y[i]), float(x[i])),
+            shape.length_px, shape.width_px, shape.angle_deg, x0 == 0 or y0 == 0 or x1 == w or y1 == h,
+            shape.method, shape.corners, None if np.isnan(contrast[i]) else float(contrast[i]),
+            pixels * scale[0] * scale[1] if scale else None, shape.length_mm, shape.width_mm, triples[mine],
         )  # fmt: skip
 
 
-def _rectangle(
-    row: np.ndarray, start: np.ndarray, stop: np.ndarray, box: tuple[int, ...], area: int
-) -> tuple[float, float, float]:
-    """Give length, width and angle of the smallest rectangle around a region: its corners are ends of runs."""
-    across, down = float(box[2] - box[0]), float(box[3] - box[1])
-    if across * down == area:  # most specks: no geometry needed
-        return (across, down, 0.0) if across >= down else (down, across, 90.0)
-    points = np.stack([np.concatenate([start, stop - 1]), np.concatenate([row, row])], axis=1)
-    return smallest_rectangle(points.astype(np.float32))
-
-
-def smallest_rectangle(points: np.ndarray) -> tuple[float, float, float]:
-    """Give length, width (pixels) and angle (degrees) of the smallest rectangle around `(N, 2)` pixel centres x, y.
-
-    The outline runs half a pixel outside the outermost centres along x or y, as between a pixel inside and its
-    neighbour outside: the sides grow by max(|cos|, |sin|), 1 for an upright rectangle, 0.71 for one at 45 degrees.
-    """
-    corners = cv2.boxPoints(cv2.minAreaRect(points)).astype(np.float64)
-    sides = np.diff(corners[:3], axis=0)
-    lengths = np.hypot(*sides.T)
-    along = sides[lengths.argmax()]
-    angle = float(np.degrees(np.arctan2(along[1], along[0])) % 180)
-    angle = 0.0 if angle > 179.9995 else angle  # rounding at the seam
-    grow = float(max(abs(np.cos(np.radians(angle))), abs(np.sin(np.radians(angle)))))
-    return float(lengths.max()) + grow, float(lengths.min()) + grow, angle
+def _contrast(
+    runs: _Runs, count: np.ndarray, large: np.ndarray, mask: np.ndarray, image: np.ndarray | None
+) -> np.ndarray:
+    """Give the contrast of each region of `count` runs that is `large`, NaN where there is none."""
+    contrast = np.full(len(count), np.nan)
+    if image is not None and large.any():
+        number = np.repeat(np.where(large, np.cumsum(large) - 1, -1), count)
+        order = np.argsort(runs.row, kind="stable")
+        order = order[number[order] >= 0]
+        contrast[large] = contrasts(image, mask, runs.row[order], runs.start[order], runs.stop[order], number[order])
+    return contrast

@@ -31,6 +31,7 @@ LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlay
 COLUMNS = (
     "file", "defect", "class_id", "class_name", "score", "mean_score", "area_px", "x0", "y0", "x1", "y1",
     "centroid_y", "centroid_x", "length_px", "width_px", "angle_deg", "touches_border", "model",
+    "method", "contrast", "area_mm2", "length_mm", "width_mm",
 )  # fmt: skip
 LONGEST = 255 - len(".png")  # bytes of a file's name
 
