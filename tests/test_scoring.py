@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassJaccardIndex, MulticlassPrecis
 from torchmetrics.segmentation import DiceScore
 
 from anet.errors import DataError
-from anet.frame import decide
+from anet.frame import IGNORE, decide
 from anet.scoring.evaluate import evaluate
 from anet.scoring.metrics import confusion, outcome, score
 from anet.scoring.threshold import choose_threshold
@@ -296,12 +296,31 @@ def test_the_curve_is_what_deciding_and_scoring_at_each_threshold_gives(pairs):
     for k in (0, 1, 64, 512, 700, 1023):
         at_k = scored([(decide(probs, k / 1024), target) for probs, target in pairs], 2)
         assert result.curve[k] == at_k.iou[1]
+        if result.chosen == "validation":
+            assert both_ious(pairs, result.value) >= both_ious(pairs, k / 1024) - 1e-12
     chosen = scored([(decide(probs, result.value), target) for probs, target in pairs], 2)
     assert chosen.iou[1] == result.iou
-    if result.chosen == "validation":
-        assert result.iou == max(result.curve)
-    else:
+    if result.chosen == "default":
         assert result.value == 0.5
+
+
+def both_ious(pairs, threshold):
+    """IoU from summed counts plus the mean IoU of the pictures with a defect."""
+    decided = [(decide(probs, threshold), target) for probs, target in pairs]
+    each = [scored([pair], 2).iou[1] for pair in decided if ((pair[1] != 0) & (pair[1] != IGNORE)).any()]
+    return scored(decided, 2).iou[1] + sum(each) / len(each)
+
+
+def test_one_missed_giant_does_not_make_everything_a_defect():
+    """By the summed IoU alone, the best threshold here calls every pixel of every picture a defect."""
+    small, giant = np.zeros((10, 10), np.uint8), np.ones((10, 10), np.uint8)
+    small[4:6, 4:6] = 1
+    seen = np.where(small, 0.9, 0.1).astype(np.float32)[..., None]
+    blind = np.full((10, 10, 1), 0.05, np.float32)
+    answers = iter([seen, seen, seen, blind])
+    result = choose_threshold(lambda image: next(answers), cases([small, small, small, giant]), 2)
+    assert max(result.curve) == result.curve[0] > result.iou
+    assert 0.1 <= result.value < 0.9
 
 
 def test_the_middle_of_the_plateau_is_taken():
