@@ -8,7 +8,7 @@ Differs: as the source, which A-Net's counts fit to the last digit, differs from
 bottlenecks, not eight: the source builds its fifth, a regular one, and never executes it; here it is not built. Where
 a bottleneck halves the size, a 1x1 convolution brings the pooled input to its channels, not zeros; a PReLU learns one
 slope, not one a channel; dropout is 0.1 in stage 1 also (paper: 0.01).
-Max-unpooling is written in plain operators (`_unpool`), with the same result.
+Max-unpooling is written in plain operators (`_unpool`), with the same result; exported, see SegNet on ties.
 Initialisation: PyTorch's defaults, as the source's.
 """
 

@@ -5,7 +5,9 @@ Segmentation", IEEE TPAMI 2017.
 Source read: Efficient-Segmentation-Networks (MIT).
 Parameters: its own paper says 14.7 M of the encoder, of the whole none known / 29.44 M in A-Net's table / 29.44 M here.
 Differs: the encoder is not pretrained, as A-Net's comparison has it. Sides that five halvings divide are required,
-where the authors pad. Max-unpooling is written in plain operators (`_unpool`), with the same result.
+where the authors pad. Max-unpooling is written in plain operators (`_unpool`), with the same result; OpenVINO has none,
+and where two values of a window differ by rounding alone it may put a maximum elsewhere than torch (32 of 50,176 pixels
+off by more than 1e-4 at 224, measured).
 Initialisation: He et al.'s, as the paper's: convolutions Kaiming-normal over fan-in, their biases 0; BatchNorm 1 and 0.
 """
 
