@@ -106,7 +106,8 @@ class Rules:
 
 def any_defect(min_area_px: int) -> Rules:
     """Give the rules that hold where none are given: any defect rejects."""
-    return Rules((Rule(f"any defect of {min_area_px} px or more; no rules given", "reject", {"max_count": 0}),))
+    what = f"any defect of {min_area_px} px or more" if min_area_px > 1 else "any defect"
+    return Rules((Rule(f"{what}; no rules given", "reject", {"max_count": 0}),))
 
 
 def measured(defect: Defect, name: str) -> float:
