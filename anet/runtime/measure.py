@@ -38,7 +38,7 @@ class Defect:
     runs: np.ndarray | None = field(default=None, repr=False, compare=False)  # (N, 3): row, start, stop
 
     def contour(self) -> list[tuple[float, float]]:
-        """Give the outer polygon, x, y from the picture's corner as in `box`; at most half a pixel off."""
+        """Give the outer polygon, x, y from the picture's corner as in `box`, exact."""
         return [] if self.runs is None else outline(*self.runs.T)
 
     def to_dict(self, contour: bool = False) -> dict[str, Any]:

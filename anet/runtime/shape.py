@@ -140,9 +140,17 @@ def smallest_rectangle(
 
 
 def outline(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[tuple[float, float]]:
-    """Give the outer polygon of an 8-connected region of runs, x, y along pixels' edges, at most half a pixel off."""
-    points = cv2.approxPolyDP(_outer_edge(row, start, stop).astype(np.int32), 0.5, True)
-    return [(float(x), float(y)) for x, y in points[:, 0]]
+    """Give the outer polygon of an 8-connected region of runs: x, y of the corners of its pixels' edges, exact.
+
+    Not simplified: where two pixels touch at a corner, cv2.approxPolyDP was seen to cut one of them off.
+    """
+    points = _outer_edge(row, start, stop)
+    step = points - np.roll(points, 1, axis=0)
+    points = points[step.any(axis=1)]
+    step = points - np.roll(points, 1, axis=0)
+    after = np.roll(step, -1, axis=0)
+    turns = step[:, 0] * after[:, 1] != step[:, 1] * after[:, 0]
+    return [(float(x), float(y)) for x, y in points[turns]]
 
 
 def _outer_edge(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
