@@ -160,10 +160,12 @@ def _outer_edge(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndar
     y = np.concatenate([row, row, row + 1, row + 1])
     order = np.lexsort([x, y])
     # Along a line between two rows the ends pair off: between them runs the edge. Where two pixels touch at a corner,
-    # an end must go with one of the other row, which keeps both pixels one region.
+    # the edge of the one must go on along the side of the other, which keeps both pixels one region: an edge below
+    # pixels of the upper row ends with an end of the lower row, and the other way round.
     tied = (np.diff(x[order])[1::2] == 0) & (np.diff(y[order])[1::2] == 0)
-    fresh = np.maximum.accumulate(np.where(np.append(False, tied), 0, np.arange(far)))
-    wrong = 2 * np.flatnonzero(tied & ((order[1:-1:2] < far) == (order[2 * fresh] < far)[:-1])) + 1
+    of_upper_row = order >= far
+    below_upper = np.cumsum(of_upper_row) % 2 == 1
+    wrong = 2 * np.flatnonzero(tied & (of_upper_row[1:-1:2] == below_upper[:-2:2])) + 1
     order[wrong], order[wrong + 1] = order[wrong + 1], order[wrong]
     partner = np.empty(2 * far, np.intp)
     partner[order[::2]], partner[order[1::2]] = order[1::2], order[::2]
