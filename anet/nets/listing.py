@@ -5,7 +5,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from anet.nets import build
+from anet.nets import aux_by_default, build
 from anet.nets.complexity import count
 from anet.nets.zoo import ZOO
 
@@ -23,8 +23,7 @@ def print_networks(size: int, console: Console) -> None:
         with torch.device("meta"):
             network = build(name, 1)
         cost = count(network, size, size)
-        heads = {(False, False): "", (True, False): "offered", (True, True): "default"}
-        aux = heads[bool(network.aux_heads), getattr(network, "aux_printed", False)]
+        aux = "default" if aux_by_default(name) else "offered" if network.aux_heads else ""
         numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", str(network.stride)
         table.add_row(name, *numbers, aux, str(network.year), network.paper)
     Console(width=max(console.width, 120), file=console.file).print(table)

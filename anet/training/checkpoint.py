@@ -6,7 +6,6 @@ versions and the SHA-256 of the whole file. A kill between two files can thus ne
 
 import json
 import math
-import stat
 from collections.abc import Set
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from anet.errors import ModelError, OptionError
-from anet.files import UNSEALED, atomic_write, check_seal, printable, seal
+from anet.files import UNSEALED, atomic_write, check_seal, printable, read_plain, seal
 from anet.frame import IGNORE, Frame, channels_of
 from anet.nets import NETWORKS, build
 
@@ -62,13 +61,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a sealed file once, check it, and give tensors and description. Raises ModelError for anything else."""
     name = printable(path)
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LIMIT:
-            raise ModelError(f"{name} is no plain file of at most {LIMIT} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {name}: {error.strerror}") from error
+    content = read_plain(path, LIMIT, ModelError)
     check_seal(content, name)
     try:
         length = int.from_bytes(content[:8], "little")
