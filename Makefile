@@ -1,5 +1,5 @@
 # make run              the whole life of a model on synthetic surfaces; DATA=folder does it on yours
-# make test             the test suite; ANET_DATA=folder runs the tests on real pictures, too
+# make test             the test suite, a process a core; ANET_DATA=folder runs the tests on real pictures, too
 # make test-slow        only the tests marked slow: minutes to an hour
 # make lint             format and lint
 # make types            types (pyright, basic)
@@ -15,7 +15,7 @@ run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
 
 test: env
-	PYTHONWARNINGS=default $(BIN)/python -m pytest $(ARGS)
+	PYTHONWARNINGS=default $(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 test-slow: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest --slow -m slow $(ARGS)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-deselected = {"slow": 0, "data": 0}
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: more threads would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser):
@@ -13,23 +14,26 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    closed = {"slow": not config.getoption("--slow"), "data": not os.environ.get("ANET_DATA")}
+    closed = _closed(config)
     kept = []
     for item in items:
         marker = next((m for m in closed if closed[m] and item.get_closest_marker(m)), None)
-        if marker:
-            deselected[marker] += 1
-        else:
+        if not marker:
             kept.append(item)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 
 
-def pytest_terminal_summary(terminalreporter):
-    if deselected["data"]:
-        terminalreporter.write_line(f"{deselected['data']} tests on real pictures deselected: set ANET_DATA")
-    if deselected["slow"]:
-        terminalreporter.write_line(f"{deselected['slow']} slow tests deselected: give --slow")
+def pytest_terminal_summary(terminalreporter, config):
+    closed = _closed(config)
+    if closed["data"]:
+        terminalreporter.write_line("tests on real pictures are deselected: set ANET_DATA")
+    if closed["slow"]:
+        terminalreporter.write_line("slow tests are deselected: give --slow")
+
+
+def _closed(config):
+    return {"slow": not config.getoption("--slow"), "data": not os.environ.get("ANET_DATA")}
 
 
 @pytest.fixture
