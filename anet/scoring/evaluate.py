@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from anet.scoring.boundary import TOLERANCE, boundary_f
+from anet.scoring.defects import SizeRow, count_defects, rows_by_size
 from anet.scoring.metrics import Ratio, Scores, class_iou, confusion, mean, outcome, score
 
 
@@ -36,11 +38,25 @@ class PictureScore:
 
 
 @dataclass(frozen=True)
+class Closeness:
+    """What takes a look at each defect and its outline: slower than counting pixels, so only where it is asked for."""
+
+    boundary_f: tuple[Ratio, ...]  # one a class, background first: mean over the pictures that show its outline
+    tolerance: float  # share of the picture's diagonal within which an outline is hit
+    by_size: tuple[SizeRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields as a dict for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores of a set, and of each of its pictures in the order they came."""
 
     scores: Scores
     pictures: tuple[PictureScore, ...]
+    closely: Closeness | None = None
 
     def worst_first(self) -> tuple[PictureScore, ...]:
         """Sort pictures by IoU, lowest first; those without any defect in truth and prediction come last."""
@@ -48,23 +64,35 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Give all fields as a dict for JSON."""
-        return {"scores": self.scores.to_dict(), "pictures": [one.to_dict() for one in self.pictures]}
+        found = {"scores": self.scores.to_dict(), "pictures": [one.to_dict() for one in self.pictures]}
+        return found if self.closely is None else {**found, "closely": self.closely.to_dict()}
 
 
-def evaluate(predict: Callable[[np.ndarray], np.ndarray], samples: Iterable[Labelled], classes: int) -> Evaluation:
-    """Score `predict` on `samples`, one picture in memory at a time.
+def evaluate(
+    predict: Callable[[np.ndarray], np.ndarray], samples: Iterable[Labelled], classes: int, closely: bool = False
+) -> Evaluation:
+    """Score `predict` on `samples`, one picture in memory at a time; `closely` adds outlines and recall by size.
 
     `predict` maps `(H, W, 3) uint8` to an `(H, W) uint8` mask of ids 0..classes-1 at the picture's own size. `classes`
     counts background. Raises what reading raises (ImageError, DataError), DataError for an id that is no class, and
     ValueError when the mask's size is not the picture's.
     """
-    counts, pictures = [], []
+    counts, pictures, outlines, defects = [], [], [], []
     for sample in samples:
         image, target = sample.read(classes)
-        one = confusion(predict(image), target, classes)
+        pred = predict(image)
+        one = confusion(pred, target, classes)
         counts.append(one)
         pictures.append(picture_score(sample.name, one))
-    return Evaluation(score(counts, classes), tuple(pictures))
+        if closely:
+            outlines.append(boundary_f(pred, target, classes))
+            defects.append(count_defects(pred, target, classes))
+    seen = None
+    if closely:
+        seen = Closeness(
+            tuple(mean(one[k] for one in outlines) for k in range(classes)), TOLERANCE, rows_by_size(defects)
+        )
+    return Evaluation(score(counts, classes), tuple(pictures), seen)
 
 
 def picture_score(name: str, counts: np.ndarray) -> PictureScore:
