@@ -1,8 +1,9 @@
-"""The one definition of how a picture of any size becomes the network's square input, and back.
+"""The one definition of how a picture of any size becomes the network's input, a square by default, and back.
 
 Training, scoring and the runtime all go through `Frame`; a number changed here changes everywhere at once.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,45 +20,53 @@ BAND = 2**20  # values worked on at once, whatever the size of the picture
 
 @dataclass(frozen=True)
 class Frame:
-    """A square of `size` pixels into which a picture is scaled by its longer side, keeping its shape, at the top left.
+    """`h` x `w` pixels, into which a picture is scaled as large as it fits, keeping its shape, at the top left.
 
-    The rest is filled with mid-grey in the picture and IGNORE in the mask. Nothing depends on the content of a picture.
+    `Frame(h)` is a square. The rest is filled with mid-grey in the picture and IGNORE in the mask. Nothing depends on
+    the content of a picture. Raises OptionError for sides that are no multiples of STRIDE.
     """
 
-    size: int
+    h: int
+    w: int = 0  # 0: as `h`
 
     def __post_init__(self) -> None:
-        if self.size < STRIDE or self.size % STRIDE:
-            good = max(STRIDE, -(-self.size // STRIDE) * STRIDE)
-            raise OptionError(f"size {self.size} is not a multiple of {STRIDE}: {good} would work")
+        object.__setattr__(self, "w", self.w or self.h)
+        for side in (self.h, self.w):
+            if side < STRIDE or side % STRIDE:
+                raise OptionError(f"size {side} is not a multiple of {STRIDE}: {up_to_stride(side)} would work")
+
+    @property
+    def longest(self) -> int:
+        """The longer side in pixels."""
+        return max(self.h, self.w)
 
     def inner(self, h: int, w: int) -> tuple[int, int]:
         """Give height and width that an `h` x `w` picture takes inside the frame."""
-        scale = self.size / max(h, w)
+        scale = min(self.h / h, self.w / w)
         return max(1, round(h * scale)), max(1, round(w * scale))
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """Put an `(H, W, 3) uint8` picture into the frame: `(size, size, 3) uint8`."""
+        """Put an `(H, W, 3) uint8` picture into the frame: `(h, w, 3) uint8`."""
         h, w = self.inner(*image.shape[:2])
-        shrinks = max(image.shape[:2]) > self.size
+        shrinks = image.shape[0] > self.h or image.shape[1] > self.w
         scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        framed = np.full((self.size, self.size, 3), PAD, np.uint8)
+        framed = np.full((self.h, self.w, 3), PAD, np.uint8)
         framed[:h, :w] = scaled
         return framed
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """Put an `(H, W) uint8` mask into the frame, nearest neighbour: `(size, size) uint8`, IGNORE around it."""
+        """Put an `(H, W) uint8` mask into the frame, nearest neighbour: `(h, w) uint8`, IGNORE around it."""
         h, w = self.inner(*mask.shape)
-        framed = np.full((self.size, self.size), IGNORE, np.uint8)
+        framed = np.full((self.h, self.w), IGNORE, np.uint8)
         framed[:h, :w] = cv2.resize(mask, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
         return framed
 
     def back(self, probs: np.ndarray, h: int, w: int) -> np.ndarray:
-        """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture: `(h, w, channels)`."""
+        """Take the frame's `float32` probabilities back to an `h` x `w` picture: `(h, w, channels)`."""
         return self.answer(probs, h, w).probs()
 
     def answer(self, probs: np.ndarray, h: int, w: int) -> "Answer":
-        """Take `(size, size, channels) float32` probabilities back to an `h` x `w` picture, row by row."""
+        """Take the frame's `(h, w, channels) float32` probabilities back to an `h` x `w` picture, row by row."""
         inner_h, inner_w = self.inner(h, w)
         columns = probs[:inner_h, :inner_w].swapaxes(0, 1)  # (inner_w, inner_h, channels)
         return Answer(np.ascontiguousarray(_between(columns, w, 0, w).swapaxes(0, 1)), h)
@@ -95,6 +104,11 @@ class Answer:
         for top, bottom in self.bands():
             mask[top:bottom] = decide(self.rows(top, bottom), threshold)
         return mask
+
+
+def up_to_stride(side: float) -> int:
+    """Give the smallest side of a frame that is not below `side` pixels."""
+    return max(STRIDE, math.ceil(side / STRIDE) * STRIDE)
 
 
 def bands(h: int, row: int) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from anet.files import sha256
-from anet.frame import Frame, decide
+from anet.frame import decide
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class OpenModel:
     probs: Callable[[np.ndarray], np.ndarray]
     network: str
     class_names: tuple[str, ...]
-    size: int
+    size: int  # longer side of the frame, in training
     threshold: float
     engine: str  # "torch" or "openvino"
     sha256: str  # of the model file, or of the bundle's card
@@ -60,12 +60,13 @@ def _open_bundle(path: Path, threads: int) -> OpenModel:
     from anet.runtime.engine import Engine
 
     engine = Engine(path, threads)
-    card, frame = engine.card, Frame(engine.card.size)
+    card = engine.card
 
     def probs(image: np.ndarray) -> np.ndarray:
+        frame = card.frame(*image.shape[:2])
         return frame.back(engine.probs(frame.image(image)), *image.shape[:2])
 
     return OpenModel(
-        probs, card.network, card.class_names, card.size, card.threshold, "openvino",
+        probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, "openvino",
         sha256((path / "card.json").read_bytes()), known_provenance(card.provenance), card.min_area_px,
     )  # fmt: skip

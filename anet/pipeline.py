@@ -76,7 +76,9 @@ def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
         raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
     frame = Frame(facts.size)
     pictures = [frame.image(sample.read(facts.classes)[0]) for sample in spread(parts.val, CALIBRATION)]
-    bundle = export_bundle(network, facts.to_dict(), out or folder / "bundle", pictures)
+    card_facts = facts.to_dict()
+    size = card_facts.pop("size")
+    bundle = export_bundle(network, {**card_facts, "h": size, "w": size}, out or folder / "bundle", pictures)
     return bundle, json.loads((bundle / "card.json").read_bytes())["parity"]
 
 

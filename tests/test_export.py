@@ -43,7 +43,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 def facts(classes: int = 2, **changed) -> dict:
     names = ("background", "inclusion", "big scratch", "patch")[:classes]
-    plain = dict(network="anet", class_names=names, size=SIZE, mean=MEAN, std=STD, threshold=0.5, min_area_px=0)
+    plain = dict(network="anet", class_names=names, h=SIZE, w=SIZE, mean=MEAN, std=STD, threshold=0.5, min_area_px=0)
     return plain | {"provenance": {"data": "random", "seed": 0}} | changed
 
 
@@ -92,7 +92,7 @@ def test_the_bundle_answers_as_torch_does(classes):
 def test_the_card_says_what_the_model_is():
     card, xml, weights = read_bundle(exported(4))
     assert card.class_names == ("background", "inclusion", "big scratch", "patch") and card.channels == 4
-    assert (card.size, card.mean, card.std, card.threshold) == (SIZE, MEAN, STD, 0.5)
+    assert (card.h, card.mean, card.std, card.threshold) == (SIZE, MEAN, STD, 0.5)
     assert card.provenance == {"data": "random", "seed": 0}
     assert card.parity["pictures"] == 4 and 0 < card.parity["max_difference"] < 1e-5
     assert card.parity["equal_share"] >= 0.9999
@@ -199,7 +199,7 @@ def test_an_answer_that_overflows_is_not_exported(tmp_path):
         ({"threshold": 1.0}, "threshold"),
         ({"min_area_px": -1}, "min_area_px"),
         ({"std": (0.2, 0.0, 0.2)}, "std"),
-        ({"size": 65}, "multiple of 32"),
+        ({"h": 65}, "multiple of 32"),
     ],
 )
 def test_facts_that_make_no_sense_are_refused(tmp_path, changed, says):

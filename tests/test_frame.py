@@ -105,7 +105,7 @@ def test_a_size_that_is_no_multiple_of_32_is_refused_with_one_that_works(size):
         Frame(size)
     good = int(str(caught.value).split(": ")[1].split()[0])
     assert good % STRIDE == 0 and good >= max(size, STRIDE) and good - max(size, STRIDE) < STRIDE
-    assert Frame(good).size == good
+    assert Frame(good).h == Frame(good).w == good
 
 
 # back

@@ -118,9 +118,14 @@ def test_a_newer_format_says_update(bundle):
         {"class_names": "ab"},
         {"class_names": None},
         {"class_names": [1, 2]},
-        {"size": 63},
-        {"size": -64},
-        {"size": "64"},
+        {"h": 63},
+        {"h": -64},
+        {"h": "64"},
+        {"h": 0},
+        {"h": 0, "w": 0},
+        {"h": 2**40},
+        {"picture_px": -1},
+        {"precision": "f8"},
         {"threshold": float("nan")},
         {"threshold": "0.5"},
         {"min_area_px": 0.5},
@@ -183,7 +188,7 @@ def test_a_sealed_graph_that_openvino_cannot_read_is_a_model_error(bundle):
 
 
 def test_the_engine_computes_in_float32_with_the_stated_threads():
-    model = Engine(exported(), threads=1)._model
+    model = Engine(exported(), threads=1)._engine.model
     assert model.get_property("INFERENCE_PRECISION_HINT") == ov.Type.f32
     assert model.get_property("INFERENCE_NUM_THREADS") == 1
     assert model.get_property("PERFORMANCE_HINT") == "LATENCY"
@@ -203,7 +208,7 @@ def test_many_threads_get_the_answers_of_one():
         for number, answers in enumerate(pool.map(work, range(4))):
             for step, answer in enumerate(answers):
                 assert np.array_equal(answer, alone[(number + step) % 12])
-    assert len(engine._idle) <= 4
+    assert len(engine._engine.idle) <= 4
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -29,7 +29,7 @@ EQUAL_SHARE = 0.9999  # least share of pixels with the same class
 def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, calibration: list[np.ndarray]) -> Path:
     """Export `network` as a bundle `out`, after comparing it with torch on `calibration`; give `out`.
 
-    `card_facts`: network, class_names, size, mean, std, threshold, min_area_px, provenance. `calibration`: at least one
+    `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `calibration`: at least one
     `(size, size, 3) uint8` frame. The folder appears at once and complete; an older bundle there is replaced, all
     but its rules, anything else is not. Raises ModelError when a weight is not finite or answers differ, OptionError
     when the rules do not go with the classes, and OutputError; then nothing is left behind.
@@ -69,18 +69,19 @@ def convert(deployable: Deployable, card: Card) -> ov.Model:
     It has no `model_info`, whose `model_type` would make OpenVINO's Model API read it wrongly: its segmentation expects
     channels first and makes whole numbers of one channel's probabilities, so that nearly every surface would be good.
     """
-    example = torch.zeros(1, card.size, card.size, 3, dtype=torch.uint8)
+    shape = (-1, -1) if card.dynamic else (card.h, card.w)
+    example = torch.zeros(1, card.h or card.train_px, card.w or card.train_px, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is deprecated in torch 2.13, and warns of each shape check
-        model = ov.convert_model(deployable, example_input=example, input=[1, card.size, card.size, 3])
+        model = ov.convert_model(deployable, example_input=example, input=[1, *shape, 3])
     model.inputs[0].get_tensor().set_names({"image"})
     model.outputs[0].get_tensor().set_names({"probs"})
     facts = {
         "network": card.network,
         "class_names": json.dumps(card.class_names),
         "threshold": repr(card.threshold),
-        "input": "1,size,size,3 uint8 RGB, the picture from the top left, grey around it",
-        "output": "1,size,size,channels float32 probabilities",
+        "input": "1,h,w,3 uint8 RGB, the picture from the top left, grey around it",
+        "output": "1,h,w,channels float32 probabilities",
     }
     for key, value in facts.items():
         model.set_rt_info(value, ["anet", key])
@@ -98,7 +99,7 @@ def parity(deployable: Deployable, engine: Engine, frames: list[np.ndarray]) -> 
             raise ModelError("the network answers NaN or infinity on a calibration picture: it cannot be exported")
         worst = max(worst, float(np.abs(exported - wanted).max()))
         equal += int((decide(exported, threshold) == decide(wanted, threshold)).sum())
-    share = equal / (len(frames) * engine.card.size**2)
+    share = equal / sum(frame.shape[0] * frame.shape[1] for frame in frames)
     if worst > TOLERANCE or share < EQUAL_SHARE:
         raise ModelError(
             f"OpenVINO differs from torch by {worst:.1e} with {share:.4%} of pixels equal:"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anet.errors import ModelError, OptionError
 from anet.files import atomic_write, printable, read_plain, sha256
-from anet.runtime.card import CARD, LIMITS, Card, parse_card, read_bundle
+from anet.runtime.card import CARD, Card, read_bundle, read_card, read_listed
 from anet.runtime.rules import Rules
 from anet.runtime.rules_file import MOST_BYTES, MOST_MASK_BYTES, parse_rules, read_rules, sound
 
@@ -25,7 +25,7 @@ def bundled_rules(folder: Path | str, card: Card) -> Rules | None:
             hint = "it would not be looked at; `anet rules add` makes it part of the bundle"
             raise ModelError(f"{printable(folder / RULES)} is not listed in {CARD}: {hint}")
         return None
-    return sound(*parse_rules(_listed(folder, card, RULES), lambda name: _listed(folder, card, name)), RULES)
+    return sound(*parse_rules(read_listed(folder, card, RULES), lambda name: read_listed(folder, card, name)), RULES)
 
 
 def add_rules(bundle: Path | str, path: Path | str) -> Card:
@@ -61,7 +61,7 @@ def own_files(card: Card) -> set[str]:
 def listed_rules(bundle: Path) -> set[str]:
     """Give the names of the files that a bundle's rules brought; none where there is no readable card."""
     try:
-        return own_files(_card(bundle))
+        return own_files(read_card(bundle))
     except ModelError:
         return set()
 
@@ -73,20 +73,8 @@ def rules_to_keep(bundle: Path, class_names: Sequence[str]) -> dict[str, bytes]:
     """
     if RULES not in listed_rules(bundle):
         return {}
-    card = _card(bundle)
+    card = read_card(bundle)
     rules = bundled_rules(bundle, card)
     assert rules is not None  # they are listed
     rules.check_classes(class_names)
-    return {name: _listed(bundle, card, name) for name in sorted(own_files(card))}
-
-
-def _card(bundle: Path) -> Card:
-    return parse_card(read_plain(bundle / CARD, LIMITS[CARD], ModelError), printable(bundle / CARD))
-
-
-def _listed(bundle: Path, card: Card, name: str) -> bytes:
-    """Read a file of the rules, if it is the one that the card lists. Raises ModelError."""
-    content = read_plain(bundle / name, MOST_MASK_BYTES, ModelError)
-    if sha256(content) != card.files.get(name):
-        raise ModelError(f"{printable(bundle / name)} is damaged: its SHA-256 is not the one in {CARD}")
-    return content
+    return {name: read_listed(bundle, card, name) for name in sorted(own_files(card))}

@@ -1,21 +1,33 @@
-"""The model bundle: a folder of `model.xml`, `model.bin` (OpenVINO IR, float32) and `card.json`.
+"""The model bundle: a folder of `card.json` and the same network in several files (MODELS), for several engines.
 
-The card says what the model is, how its answer is read, and the SHA-256 of the two other files; it carries its own
-checksum. Checksums tell damage, not intent: who can write the folder can write a new card.
+The card says what the model is, how its answer is read, and the SHA-256 of every other file; it carries its own
+checksum. Files are checked when they are used; `check_bundle` checks them all. Checksums tell damage, not intent: who
+can write the folder can write a new card.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from anet.errors import AnetError, ModelError
 from anet.files import SEAL, UNSEALED, check_seal, printable, read_plain, seal, sha256
-from anet.frame import Frame, channels_of
+from anet.frame import Frame, channels_of, up_to_stride
 
-FORMAT = 1
-CARD, XML, BIN = "card.json", "model.xml", "model.bin"
-LIMITS = {CARD: 2**20, XML: 2**26, BIN: 2**30}  # bytes; A-Net needs 10 kB, 400 kB and 1.6 MB
+FORMAT = 2  # 1 had one `size` for both sides, and no other files than XML and BIN
+CARD, PAGE, XML, BIN, ONNX = "card.json", "CARD.md", "model.xml", "model.bin", "model.onnx"
+PRECISIONS = ("f32", "f16", "int8")
+MODELS = {  # engine -> precision -> files; f16 is how weights are kept, computed is in float32
+    "openvino": {
+        "f32": (XML, BIN),
+        "f16": ("model-f16.xml", "model-f16.bin"),
+        "int8": ("model-int8.xml", "model-int8.bin"),
+    },
+    "onnxruntime": {"f32": (ONNX,)},
+}
+LIMITS = {".json": 2**20, ".xml": 2**26, ".png": 2**26}  # bytes; A-Net needs 10 kB, 400 kB, and 1.6 MB of weights
+LIMIT = 2**30  # of any other file
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Card:
     network: str
     class_names: tuple[str, ...]  # [0] is background
     channels: int  # 1: the defect's probability; else one for each class name
-    size: int  # side of `anet.frame.Frame`
+    h: int  # sides of `anet.frame.Frame`; 0, 0: multiples of 32 chosen at run time, see `frame`
+    w: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     threshold: float
@@ -33,13 +46,19 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, seed, commit, versions
     parity: dict[str, Any] = field(default_factory=dict)  # export against torch
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
+    precision: str = "f32"  # the recommended one
+    picture_px: int = 0  # median longer side of the training pictures; 0: not known
+    train_px: int = 0  # longer side of the frame in training; 0: as h and w
+    left_out: dict[str, str] = field(default_factory=dict)  # format that was asked for -> why it is not here
+    speed: dict[str, Any] = field(default_factory=dict)  # measured at export: machine, ms a frame
     format: int = FORMAT
     id: str = ""  # first 12 digits of the card's own SHA-256
 
     def __post_init__(self) -> None:
         names = self.class_names
-        if not all(isinstance(one, dict) for one in (self.provenance, self.parity, self.files)):
-            raise ModelError("provenance, parity and files must each be a table")
+        tables = ("provenance", "parity", "files", "left_out", "speed")
+        if not all(isinstance(getattr(self, name), dict) for name in tables):
+            raise ModelError(f"{', '.join(tables)} must each be a table")
         if (
             not isinstance(names, tuple)
             or not 2 <= len(names) <= 255
@@ -52,12 +71,36 @@ class Card:
             raise ModelError(f"threshold must lie between 0 and 1: {self.threshold!r:.80} found")
         if not isinstance(self.min_area_px, int) or self.min_area_px < 0:
             raise ModelError(f"min_area_px must be a whole number, 0 or more: {self.min_area_px!r:.80} found")
-        if not isinstance(self.size, int):
-            raise ModelError(f"size must be a whole number: {self.size!r:.80} found")
+        for name in ("h", "w", "picture_px", "train_px"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**16:
+                raise ModelError(f"{name} must be a whole number of pixels: {value!r:.80} found")
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"precision must be one of {', '.join(PRECISIONS)}: {self.precision!r:.80} found")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3 or not all(map(_is_number, values)) or (name == "std" and min(values) <= 0):
                 raise ModelError(f"{name} must be three numbers, one a colour: {values!r:.80} found")
-        Frame(self.size)
+        if self.dynamic:
+            if self.h or self.w or not self.train_px or not self.picture_px:
+                raise ModelError("a dynamic size (h and w 0) needs train_px and picture_px")
+        else:
+            Frame(self.h, self.w)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the network takes frames of any size."""
+        return not (self.h and self.w)
+
+    @property
+    def scale(self) -> float:
+        """Network pixels for one of the picture, as in training; 0: not known."""
+        return (self.train_px or max(self.h, self.w)) / self.picture_px if self.picture_px else 0.0
+
+    def frame(self, h: int, w: int) -> Frame:
+        """Give the frame for a picture of `h` x `w` pixels: where the size is dynamic, at the scale of the training."""
+        if not self.dynamic:
+            return Frame(self.h, self.w)
+        return Frame(up_to_stride(h * self.scale), up_to_stride(w * self.scale))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the card as `card.json` holds it, but for its own checksum."""
@@ -69,23 +112,42 @@ class Card:
         return seal(json.dumps(content, indent=2, allow_nan=False).encode() + b"\n")
 
 
-def read_bundle(folder: Path | str) -> tuple[Card, bytes, bytes]:
-    """Read a bundle and give its card and the bytes of `model.xml` and `model.bin`, all checksums checked.
+def read_bundle(folder: Path | str, names: Sequence[str] = (XML, BIN)) -> tuple[Any, ...]:
+    """Read a bundle and give its card and the bytes of the files `names`, all checksums checked.
 
     Each file is read once: what was checked is what is used. Raises ModelError for anything missing, damaged, foreign
     or written by a newer anet; one changed bit in any of the files is noticed.
     """
+    card = read_card(folder)
+    return card, *(read_listed(folder, card, name) for name in names)
+
+
+def read_card(folder: Path | str) -> Card:
+    """Read a bundle's card, its own checksum checked. Raises ModelError."""
     folder = Path(folder)
     if not (folder / CARD).exists():
         hint = "give its folder" if (folder.parent / CARD).exists() else "`anet export` makes one from a training run"
         raise ModelError(f"{printable(folder)} is no model bundle (a folder with {CARD}): {hint}")
-    card = parse_card(_read(folder, CARD), printable(folder / CARD))
-    content = {}
-    for name in (XML, BIN):
-        content[name] = _read(folder, name)
-        if sha256(content[name]) != card.files.get(name):
-            raise ModelError(f"{printable(folder / name)} is damaged: its SHA-256 is not the one in {CARD}")
-    return card, content[XML], content[BIN]
+    return parse_card(read_plain(folder / CARD, LIMITS[".json"], ModelError), printable(folder / CARD))
+
+
+def read_listed(folder: Path | str, card: Card, name: str) -> bytes:
+    """Read a file of a bundle, if it is the one that the card lists. Raises ModelError."""
+    path = Path(folder) / name
+    content = read_plain(path, LIMITS.get(path.suffix, LIMIT), ModelError)
+    if sha256(content) != card.files.get(name):
+        raise ModelError(f"{printable(path)} is damaged: its SHA-256 is not the one in {CARD}")
+    return content
+
+
+def check_bundle(folder: Path | str) -> Card:
+    """Check every file of a bundle against its card, which is given. Raises ModelError for the first fault."""
+    card = read_card(folder)
+    for name in card.files:
+        if Path(name).name != name:
+            raise ModelError(f"{printable(folder)}: {CARD} lists {printable(name)}, which is no file beside it")
+        read_listed(folder, card, name)
+    return card
 
 
 def parse_card(content: bytes, name: str) -> Card:
@@ -96,8 +158,10 @@ def parse_card(content: bytes, name: str) -> Card:
         version = facts["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{name} is not a model card of anet") from error
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise ModelError(f"{name} has format {version!r:.20}, this anet reads {FORMAT}: a newer anet wrote it, update")
+    if version == 1:
+        facts = {**facts, "h": facts.get("size"), "w": facts.get("size"), "format": FORMAT}
     known = {one.name for one in fields(Card)} - {"id"}
     try:
         chosen: dict[str, Any] = {
@@ -110,10 +174,6 @@ def parse_card(content: bytes, name: str) -> Card:
         raise ModelError(f"{name} is not a complete model card: {error}") from error
     except AnetError as error:
         raise ModelError(f"{name}: {error}") from error
-
-
-def _read(folder: Path, name: str) -> bytes:
-    return read_plain(folder / name, LIMITS[name], ModelError)
 
 
 def _is_number(value: Any) -> bool:

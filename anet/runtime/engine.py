@@ -1,63 +1,171 @@
-"""The network on a plain CPU, through OpenVINO: one frame in, probabilities out."""
+"""The network on a plain CPU: one frame in, probabilities out, by OpenVINO or by another engine.
+
+An engine of ENGINES is a class with `depth`, how many frames are worth being worked on at once; `begin(frame)`, which
+starts one; and `end(begun)`, which waits for its probabilities. Each begun frame is ended. Safe in several threads.
+"""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov  # after anet.runtime.__init__, which keeps its telemetry out
 
 from anet.errors import ModelError, OptionError
 from anet.files import printable
-from anet.runtime.card import BIN, XML, read_bundle
+from anet.frame import Frame
+from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
+from anet.runtime.settings import MOST, settings_for
 
 
 class Engine:
-    """A model bundle, checked and compiled for this machine's CPU.
+    """A model bundle, checked and made ready for this machine's CPU. Safe to call from several threads.
 
-    Computes in float32 also where the CPU offers bfloat16: OpenVINO would take that silently, and probabilities would
-    be off by 3e-3 (measured). `threads` 0 lets OpenVINO choose. Safe to call from several threads. Raises ModelError,
-    OptionError.
+    `threads` 0 lets the engine choose. `precision` (f32, f16, int8) says which of the bundle's files answers; None is
+    the one that its card recommends. `engine` is one of ENGINES. `streams` is how many frames are worked on at once by
+    `stream`; 0 lets the engine choose. What `anet tune` wrote for this machine is taken where nothing is given. Raises
+    ModelError, OptionError.
     """
 
-    def __init__(self, bundle: Path | str, threads: int = 0):
-        if threads < 0:
-            raise OptionError(f"threads is {threads}: 0 (automatic) or more would work")
-        self.card, xml, weights = read_bundle(bundle)
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = str(threads)
-        try:
-            core = ov.Core()
-            self._model = core.compile_model(core.read_model(model=xml, weights=weights), "CPU", settings)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ModelError(f"OpenVINO cannot load {printable(bundle)}: {reason}") from error
-        size, channels = self.card.size, self.card.channels
-        self._shape = (1, size, size, 3)
-        _check_ports(self._model, self._shape, (1, size, size, channels), printable(bundle))
-        self._idle = deque()  # requests not in use; pop and append are atomic, so no lock is needed
+    def __init__(
+        self,
+        bundle: Path | str,
+        threads: int = 0,
+        precision: str | None = None,
+        engine: str = "openvino",
+        streams: int = 0,
+    ):
+        for name, value in (("threads", threads), ("streams", streams)):
+            if not 0 <= value <= MOST:
+                raise OptionError(f"{name} is {value}: 0 (automatic) to {MOST} would work")
+        if engine not in ENGINES:
+            raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
+        self.card = read_card(bundle)
+        tuned = settings_for(bundle)
+        self.precision = _choose(self.card, engine, precision, tuned.precision)
+        files = [read_listed(bundle, self.card, name) for name in MODELS[engine][self.precision]]
+        name = printable(bundle)
+        self._engine = ENGINES[engine](self.card, files, threads or tuned.threads, streams or tuned.streams, name)
 
     def probs(self, frame: np.ndarray) -> np.ndarray:
-        """Give the probabilities of a `(size, size, 3) uint8` RGB frame: `(size, size, channels) float32` in 0..1.
+        """Give the probabilities of an `(h, w, 3) uint8` RGB frame: `(h, w, channels) float32` in 0..1.
 
         Raises ModelError when the network answers NaN or infinity: such a picture must never pass as good.
         """
-        if frame.shape != self._shape[1:] or frame.dtype != np.uint8:
-            raise ValueError(f"a frame is {self._shape[1:]} uint8: {frame.shape} {frame.dtype} given")
+        return self._end(self._begin(frame))
+
+    def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Give the probabilities of many frames, in order and the same bits as `probs`, several worked on at once.
+
+        `frames` is asked for no more frames than are worked on. Raises as `probs`.
+        """
+        begun: deque[tuple[Any, tuple]] = deque()
         try:
-            request = self._idle.pop()
-        except IndexError:
-            request = self._model.create_infer_request()
-        probs = request.infer({0: np.ascontiguousarray(frame)[None]})[0][0]  # a copy: the request may be used again
-        self._idle.append(request)
+            for frame in frames:
+                begun.append(self._begin(frame))
+                if len(begun) >= self._engine.depth:
+                    yield self._end(begun.popleft())
+            while begun:
+                yield self._end(begun.popleft())
+        finally:
+            for one, _ in begun:  # given up half-way: what was begun must not answer into a later question
+                self._engine.end(one)
+
+    def _begin(self, frame: np.ndarray) -> tuple[Any, tuple]:
+        right = frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8
+        if not right or not (self.card.dynamic or frame.shape[:2] == (self.card.h, self.card.w)):
+            wanted = "(h, w, 3)" if self.card.dynamic else (self.card.h, self.card.w, 3)
+            raise ValueError(f"a frame is {wanted} uint8: {frame.shape} {frame.dtype} given")
+        if self.card.dynamic:
+            Frame(*frame.shape[:2])  # raises OptionError for sides that the network cannot take
+        return self._engine.begin(np.ascontiguousarray(frame)[None]), (*frame.shape[:2], self.card.channels)
+
+    def _end(self, begun: tuple[Any, tuple]) -> np.ndarray:
+        probs = self._engine.end(begun[0])[0]
+        if probs.shape != begun[1]:
+            raise ModelError(f"model {self.card.id} answers {probs.shape}, its card promises {begun[1]}")
         if not np.isfinite(probs).all():
             raise ModelError(f"model {self.card.id} answers NaN or infinity: no verdict is possible")
         return probs
 
 
-def _check_ports(model: ov.CompiledModel, taken: tuple, given: tuple, name: str) -> None:
+class OpenVino:
+    """OpenVINO. It computes in float32 also where the CPU offers bfloat16, which it would take silently.
+
+    Probabilities would be off by 3e-3 then (measured).
+    """
+
+    def __init__(self, card: Card, files: list[bytes], threads: int, streams: int, name: str):
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        if streams:
+            settings["NUM_STREAMS"] = str(streams)
+        try:
+            core = ov.Core()
+            model = core.read_model(model=files[0], weights=files[1])
+            if len(model.outputs) > 1:  # the others are for OpenVINO's Model API: here they would cost time
+                model = ov.Model([model.get_results()[0]], model.get_parameters())
+            self.model = core.compile_model(model, "CPU", settings)
+            best = int(self.model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
+        self.name = name
+        self.depth = max(2, best)  # a second one, so that the network never waits for what comes before and after it
+        self.idle = deque()  # requests not in use; pop and append are atomic, so no lock is needed
+        _check_ports(self.model, card, name)
+
+    def begin(self, frames: np.ndarray) -> ov.InferRequest:
+        try:
+            request = self.idle.pop()
+        except IndexError:
+            request = self.model.create_infer_request()
+        request.start_async({0: frames})
+        return request
+
+    def end(self, request: ov.InferRequest) -> np.ndarray:
+        try:
+            request.wait()
+            probs = request.get_output_tensor(0).data.copy()  # the request may be used again
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot run {self.name}: {_reason(error)}") from error
+        self.idle.append(request)
+        return probs
+
+
+ENGINES = {"openvino": OpenVino}
+
+
+def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> str:
+    """Give the precision to run: the wanted one, else the tuned, else the card's. Raises OptionError, ModelError."""
+    there = [one for one, files in MODELS[engine].items() if set(files) <= card.files.keys()]
+    if not there:
+        other = [
+            one for one, kinds in MODELS.items() if any(set(files) <= card.files.keys() for files in kinds.values())
+        ]
+        hint = f"--engine {other[0]} would work" if other else "export it again"
+        raise ModelError(f"the bundle lists no file for {engine}: {hint}")
+    if wanted is not None:
+        if wanted not in there:
+            why = f" (left out: {card.left_out[wanted]})" if wanted in card.left_out else ""
+            raise OptionError(
+                f"no precision {printable(wanted)!r:.80} for {engine} in it{why}: {', '.join(there)} would work"
+            )
+        return wanted
+    return next((one for one in (tuned, card.precision) if one in there), there[0])
+
+
+def _check_ports(model: ov.CompiledModel, card: Card, name: str) -> None:
     """Refuse a graph that does not take and give what its card says. Raises ModelError."""
-    ports = [(str(port.element_type.get_type_name()), str(port.partial_shape)) for port in model.inputs + model.outputs]
-    wanted = [("u8", f"[{','.join(map(str, taken))}]"), ("f32", f"[{','.join(map(str, given))}]")]
-    if ports != wanted:
-        raise ModelError(f"{name}: {XML} and {BIN} take and give {ports}, the card promises {wanted}")
+    ports = [(str(port.element_type.get_type_name()), port.partial_shape) for port in model.inputs + model.outputs]
+    sides = (-1, -1) if card.dynamic else (card.h, card.w)
+    wanted = [("u8", ov.PartialShape([1, *sides, 3])), ("f32", ov.PartialShape([1, *sides, card.channels]))]
+    same = [(kind, shape.compatible(right)) for (kind, shape), (_, right) in zip(ports, wanted, strict=False)]
+    if len(ports) != 2 or same != [("u8", True), ("f32", True)]:
+        found, promised = ([(kind, str(shape)) for kind, shape in which] for which in (ports, wanted))
+        raise ModelError(f"{name}: {XML} takes and gives {found}, the card promises {promised}")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

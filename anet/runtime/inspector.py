@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from anet.errors import ImageError, OptionError
-from anet.frame import Frame
 from anet.image import decode_image, read_image
 from anet.runtime.bundled_rules import bundled_rules
 from anet.runtime.calibrate import scale_of
@@ -74,7 +73,6 @@ class Inspector:
         self.rules.check_classes(self.card.class_names)
         self.mm_per_px = scale_of(mm_per_px)
         self.rules.check_units(self.mm_per_px)
-        self.frame = Frame(self.card.size)
 
     def _rules(self, bundle: Path | str, given: Rules | Path | str | None) -> Rules:
         if given is None:
@@ -93,12 +91,13 @@ class Inspector:
         times = [time.perf_counter()]
         image, called = _decoded(picture)
         times.append(time.perf_counter())
-        frame = self.frame.image(image)
-        times.append(time.perf_counter())
-        framed = self.engine.probs(frame)
-        times.append(time.perf_counter())
         h, w = image.shape[:2]
-        answer = self.frame.answer(framed, h, w)
+        frame = self.card.frame(h, w)
+        framed = frame.image(image)
+        times.append(time.perf_counter())
+        probs = self.engine.probs(framed)
+        times.append(time.perf_counter())
+        answer = frame.answer(probs, h, w)
         mask = answer.mask(self.threshold)
         defects = find_defects(mask, answer, self.min_area_px, self.card.class_names, image, self.mm_per_px)
         verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)

@@ -27,7 +27,7 @@ class FramedSet(TorchDataset):
 
     def __init__(self, samples: Sequence[Sample], classes: int, frame: Frame, zoom: float = 0.0):
         self.samples, self.classes, self.frame, self.zoom = samples, classes, frame, zoom
-        side = round(frame.size * ZOOM) if zoom else frame.size
+        side = round(frame.longest * ZOOM) if zoom else frame.longest
         self.cache: dict[int, tuple] | None = {} if len(samples) * side**2 * 4 <= CACHE_BYTES else None
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class FramedSet(TorchDataset):
         if not self.zoom:
             pair = self.frame.image(image), self.frame.mask(mask)
         else:
-            pair = shrunk(image, mask, round(self.frame.size * ZOOM))
+            pair = shrunk(image, mask, round(self.frame.longest * ZOOM))
         if self.cache is not None:
             self.cache[index] = pair
         return pair
