@@ -20,7 +20,7 @@ def verbs(command: Any, context: Any) -> Iterator[tuple[str, str]]:
 
 def page() -> str:
     """Give the whole page."""
-    for one in (cli.app, cli.data.data_app, cli.bench.bench_app, cli.paper.paper_app, cli.rules.rules_app):
+    for one in (cli.app, cli.data.data_app, cli.paper.paper_app, cli.rules.rules_app, cli.study.study_app):
         one.rich_markup_mode = None  # plain text, no boxes
     command = get_command(cli.app)
     context = command.context_class(command, info_name="anet", terminal_width=WIDTH, **command.context_settings)

@@ -128,7 +128,7 @@ def test_the_version_is_said():
     assert anet("--version") == (0, f"anet {__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", ["", "data", "bench"])
+@pytest.mark.parametrize("words", ["", "data"])
 def test_without_a_verb_the_help_comes_and_it_is_an_error(words):
     done = anet(*words.split())
     assert done.code == 2 and "Usage" in done.out + done.err
@@ -242,7 +242,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2_and_changes_nothing(ready, mo
     [
         "frobnicate", "data frobnicate", "train", "train set --nonsense", "train set --epochs many", "inspect",
         "inspect bundle", "complexity", "complexity anet --size 0", "complexity anet --size x", "run --epochs 0",
-        "bench train --rounds 0", "bench train --batch 0", "eval bundle set --threads -1", "data synth out --seed -1",
+        "bench --rounds 0", "bench-training --batch 0", "eval bundle set --threads -1", "data synth out --seed -1",
     ],
 )  # fmt: skip
 def test_what_is_no_command_shows_the_usage_and_exits_2(ready, monkeypatch, line):

@@ -31,13 +31,14 @@ ARROWS: dict[str, set[str]] = {
     "training": PEOPLE | {"nets"},
     "export": PEOPLE | {"nets", "runtime"},  # the runtime's card and engine: an export is compared with torch there
     "paper": PEOPLE | {"nets", "training", "export", "runtime", "results"},
+    "study": PEOPLE | {"nets", "training", "runtime", "models", "evaluation", "results"},
     "bench": PEOPLE | {"nets", "training", "export", "runtime"},
     "models": BELOW,
     "results": GROUND,
     "evaluation": BELOW | {"models"},
     "operating": BELOW | {"models", "evaluation"},
     "pipeline": BELOW | {"models", "evaluation", "results"},
-    "cli": BELOW | {"models", "evaluation", "operating", "pipeline", "results"},
+    "cli": BELOW | {"models", "evaluation", "operating", "pipeline", "results", "study"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -49,12 +50,15 @@ TORCH = (
     "export/",
     "paper/",
     "bench/train.py",
+    "bench/plain.py",
+    "study/",
     "models.py",
 )  # models.py: in a function, for threads
 HOMES = {
     "torch": TORCH,
-    "openvino": ("runtime/engine.py", "export/"),
+    "openvino": ("runtime/engine.py", "runtime/compiled.py", "bench/plain.py", "export/"),
     "PIL": ("image/",),
+    "matplotlib": ("bench/picture.py",),
     "kornia": ("training/augment.py",),
     "lightning_fabric": ("training/",),
     "safetensors": ("training/",),

@@ -1,17 +1,52 @@
-"""`anet bench`: measure speed on this machine."""
+"""`anet bench`, `anet bench-training`, `anet tune`: measure speed on this machine, and choose by it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anet.cli.app import PLAIN, app, console
-
-bench_app = typer.Typer(help="Measure speed on this machine, interleaved in one run.", **PLAIN)
-app.add_typer(bench_app, name="bench")
+from anet.cli.app import app, console
+from anet.files import printable
 
 
-@bench_app.command("train")
-def bench_train(
+@app.command()
+def bench(
+    bundles: Annotated[list[Path] | None, typer.Argument(help="Exported bundles; none: A-Net, untrained.")] = None,
+    networks: Annotated[
+        str, typer.Option(help="Also these networks, untrained: fig9 (the paper's eight) or names with commas.")
+    ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also all 18 networks, untrained.")] = False,
+    size: Annotated[int | None, typer.Option(min=1, help="Side of the input; the bundles', else 224.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain/--no-plain", help="Set A-Net as converted by hand beside; ratios are to it.")
+    ] = True,
+    engine: Annotated[str, typer.Option(help="Engines with commas: openvino, onnxruntime.")] = "openvino",
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 10,
+    whole: Annotated[
+        bool, typer.Option("--whole/--no-whole", help="Also stages, a folder, a fresh start and memory.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file to write, with a PNG and an SVG beside; a folder: by machine.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="Folder of records; exit code 1 when a ratio fell.")] = None,
+) -> None:
+    """Measure latency and throughput of bundles and networks in interleaved rounds, and the whole inspection."""
+    from anet.bench.show import compare, print_bench, save
+    from anet.bench.speed import Plan, bench
+    from anet.bench.subjects import names_of
+
+    engines = tuple(engine.split(","))
+    plan = Plan(tuple(bundles or ()), names_of(networks, everything), size, plain, engines, rounds, whole)
+    result = bench(plan, lambda text: console.print(text, highlight=False, soft_wrap=True))
+    print_bench(result, console)
+    fallen = compare(result, against, console) if against else False
+    for path in save(result, out) if out else ():
+        console.print(printable(path), highlight=False, soft_wrap=True)
+    raise typer.Exit(int(fallen))
+
+
+@app.command("bench-training")
+def bench_training(
     size: Annotated[int, typer.Option(min=1, help="Side of the network's square input.")] = 224,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 16,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,

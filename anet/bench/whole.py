@@ -1,0 +1,109 @@
+"""The whole inspection of a bundle: time of each stage, a folder from end to end, a fresh start, memory."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from anet.bench.rounds import Spread, interleaved
+from anet.bench.subjects import streams_of, surfaces
+from anet.data.synthetic import surface
+from anet.errors import AnetError
+from anet.image import write_png
+from anet.runtime.engine import Engine
+from anet.runtime.inspector import STEPS, Inspector
+from anet.runtime.results import inspect_paths
+
+PICTURES = 48  # of the folder; seeded, as large as the network's input, a defect on every other one
+ROUNDS = 3
+STARTS = 5
+CHILD = """
+import sys
+from anet.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    if end.code not in (0, 1, 3):
+        raise
+for line in open('/proc/self/status') if sys.platform == 'linux' else ():
+    if line.startswith('VmHWM'):
+        print('peak', line.split()[1])
+"""
+
+
+def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, Any]:
+    """Measure a bundle on seeded pictures of `h` x `w` and give plain values. Raises AnetError when a start fails."""
+    with TemporaryDirectory(prefix="anet-bench-") as scratch:
+        place = Path(scratch)
+        pictures = _pictures(place / "pictures", h, w)
+        return {
+            "pictures": {"count": len(pictures), "h": h, "w": w, "format": "png"},
+            "stages_ms": _stages(bundle, pictures),
+            "folder": _folder(bundle, place, len(pictures), h, w, engine),
+            "start": _starts(bundle, pictures[0], place),
+        }
+
+
+def _pictures(folder: Path, h: int, w: int) -> list[Path]:
+    side = max(h, w, 64)  # the least that is made
+    folder.mkdir()
+    for number in range(PICTURES):
+        image, _ = surface("rolled", "inclusion" if number % 2 else None, side, number)
+        write_png(folder / f"{number:03}.png", image[:h, :w])
+    return sorted(folder.iterdir())
+
+
+def _stages(bundle: Path, pictures: Sequence[Path]) -> dict[str, Any]:
+    inspector = Inspector(bundle)
+    inspector(pictures[0])
+    timings = [inspector(path).timing_ms for path in pictures]
+    return {step: Spread.of([one[step] for one in timings]).to_dict() for step in STEPS}
+
+
+def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: str) -> dict[str, Any]:
+    """Set the ms a picture of a whole folder, masks and overlays written, beside those of the network alone."""
+    inspector, raw = Inspector(bundle), Engine(bundle, engine=engine, streams=streams_of(0))
+    frames, numbers = surfaces(h, w), count()
+
+    def alone() -> float:
+        started = time.perf_counter()
+        for _ in raw.stream(islice((frame for _ in iter(int, 1) for frame in frames), pictures)):
+            pass
+        return (time.perf_counter() - started) * 1000 / pictures
+
+    def folder() -> float:
+        return inspect_paths(inspector, [place / "pictures"], place / f"out-{next(numbers)}").seconds * 1000 / pictures
+
+    found = interleaved({"raw": alone, "folder": folder}, ROUNDS)
+    shares = [one / other for one, other in zip(found["raw"], found["folder"], strict=True)]
+    values = {f"{name}_ms": Spread.of(times).to_dict() for name, times in found.items()}
+    return {**values, "share": Spread.of(shares).to_dict()["median"]}
+
+
+def _starts(bundle: Path, picture: Path, place: Path) -> dict[str, Any]:
+    """Time `anet inspect` on one picture in fresh processes: the first finds no kept network, the others do."""
+    cold = [_start(bundle, picture, place, f"cold-{number}", f"cache-{number}") for number in range(2)]
+    warm = [_start(bundle, picture, place, f"warm-{number}", "cache-0") for number in range(STARTS)]
+    return {
+        "cold_ms": Spread.of([one for one, _ in cold]).to_dict(),
+        "warm_ms": Spread.of([one for one, _ in warm]).to_dict(),
+        "memory_mb": max((peak for _, peak in warm if peak), default=None),
+    }
+
+
+def _start(bundle: Path, picture: Path, place: Path, out: str, cache: str) -> tuple[float, float | None]:
+    """Give the ms from the start of the process to its end, and its peak of resident memory in MB."""
+    words = ["inspect", str(Path(bundle).absolute()), str(picture), "--out", str(place / out)]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(place / cache)}
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", CHILD, *words], env=environment, capture_output=True, text=True)
+    took = (time.perf_counter() - started) * 1000
+    if done.returncode:
+        raise AnetError(f"`anet inspect` failed in a fresh process: {done.stderr.strip()[-300:]}")
+    peak = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("peak ")]
+    return took, round(int(peak[0]) * 1024 / 1e6, 1) if peak else None

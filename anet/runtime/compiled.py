@@ -1,0 +1,83 @@
+"""A network compiled once and kept in the user's cache folder, so that the next start takes a fraction of the time.
+
+OpenVINO has a cache of its own, but takes what lies there unchecked: here each file carries its SHA-256, is written all
+or nothing, and whatever is wrong with the cache only means compiling anew. A bundle is never written to.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import openvino as ov  # after anet.runtime.__init__, which keeps its telemetry out
+
+from anet import __version__
+from anet.errors import AnetError, ModelError
+from anet.files import atomic_write, read_plain
+from anet.provenance import machine
+
+LARGEST = 2**28  # bytes of one kept network; A-Net needs 2 MB
+MOST = 16  # kept networks: the least recently used go
+NAME = re.compile(r"[0-9a-f]{64}\.blob")  # what may be removed
+OFF = "ANET_NO_CACHE"  # set to anything but nothing: neither read nor written
+
+
+def compiled(
+    core: ov.Core, content: Sequence[bytes], settings: Mapping[str, str], read: Callable[[], ov.Model]
+) -> ov.CompiledModel:
+    """Compile what `read` gives for this CPU, or take it from the cache: the same answers to the bit.
+
+    `content` is what `read` makes the model of, and nothing else. Raises RuntimeError when OpenVINO cannot do it.
+    """
+    path = _place(content, settings)
+    if path is not None:
+        with contextlib.suppress(AnetError, OSError, RuntimeError):
+            return core.import_model(_kept(path), "CPU", dict(settings))
+    model = core.compile_model(read(), "CPU", dict(settings))
+    if path is not None:
+        with contextlib.suppress(AnetError, OSError, RuntimeError):  # a full disk, a folder that cannot be written
+            _keep(path, model.export_model().getvalue())
+    return model
+
+
+def cache_folder() -> Path | None:
+    """Give `anet/openvino` below XDG_CACHE_HOME, else below ~/.cache; None when there is neither, or OFF is set."""
+    if os.environ.get(OFF):
+        return None
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = os.path.expanduser("~")
+    base = Path(given) if os.path.isabs(given) else Path(home, ".cache") if os.path.isabs(home) else None
+    return base / "anet" / "openvino" if base else None
+
+
+def _place(content: Sequence[bytes], settings: Mapping[str, str]) -> Path | None:
+    """Give where this network is kept, compiled by this OpenVINO for this machine with these settings."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    facts = repr((__version__, ov.get_version(), sorted(machine().items()), sorted(settings.items())))
+    digest = hashlib.sha256()
+    for part in (facts.encode(), *content):
+        digest.update(hashlib.sha256(part).digest())
+    return folder / f"{digest.hexdigest()}.blob"
+
+
+def _kept(path: Path) -> bytes:
+    """Read a kept network: its SHA-256, then itself. Raises ModelError when it is damaged or somebody else's."""
+    content = read_plain(path, LARGEST, ModelError)
+    if os.stat(path).st_uid != os.geteuid() or hashlib.sha256(content[32:]).digest() != content[:32]:
+        raise ModelError(f"{path} is damaged")
+    os.utime(path)  # used just now
+    return content[32:]
+
+
+def _keep(path: Path, blob: bytes) -> None:
+    if len(blob) > LARGEST - 32:
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    atomic_write(path, hashlib.sha256(blob).digest() + blob)
+    ours = [one for one in path.parent.iterdir() if NAME.fullmatch(one.name)]
+    for old in sorted(ours, key=lambda one: one.stat().st_mtime, reverse=True)[MOST:]:
+        old.unlink(missing_ok=True)

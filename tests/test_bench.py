@@ -1,0 +1,240 @@
+import copy
+import io
+import json
+import sys
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from anet.bench import speed, whole
+from anet.bench.picture import draw
+from anet.bench.rounds import Spread, calls_within, interleaved, ratios
+from anet.bench.show import compare, fell, markdown, print_bench, read_record, save, slug
+from anet.bench.speed import MODES, Plan, bench
+from anet.bench.subjects import FIGURE_9, names_of, precisions
+from anet.bench.targets import targets
+from anet.errors import DataError, OptionError
+from anet.provenance import machine
+from anet.runtime.card import Card
+
+POSITIVE = st.floats(1e-3, 1e6)
+FACTS = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "threshold": 0.5, "min_area_px": 0}
+CARD = Card("anet", ("background", "defect"), 1, 32, 32, **FACTS)
+
+
+def spread(middle: float, off: float = 0.1) -> dict:
+    return {"median": middle, "low": middle * (1 - off), "high": middle * (1 + off)}
+
+
+def row(name: str, mode: str, threads: int, took: float, plain: float = 10.0) -> dict:
+    network = name.split()[0] if name != "plain" else "anet"
+    return {
+        "name": name, "network": network, "precision": "f32", "engine": "openvino", "trained": False,
+        "mode": mode, "threads": threads, "ms": spread(took), "ratio": spread(plain / took),
+    }  # fmt: skip
+
+
+def record(**took: float) -> dict:
+    """Give a made-up measurement: ms by name, `a_f32` for "a f32", the same in each mode."""
+    times = {"plain": 10.0, **{name.replace("_", " "): value for name, value in took.items()}}
+    rows = [row(name, mode, threads, value) for mode, threads in MODES for name, value in times.items()]
+    facts = {"format": 1, "size": [32, 32], "rounds": 3, "turn_ms": 1.0, "commit": "none", "versions": {"anet": "0"}}
+    result = {**facts, "machine": machine(), "rows": rows}
+    return {**result, "targets": [one.to_dict() for one in targets(result)]}
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Measure untrained networks once, as small and as short as it goes."""
+    short = ((speed, "TURN_MS", 1.0), (whole, "PICTURES", 2), (whole, "STARTS", 1), (whole, "ROUNDS", 1))
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in short:
+            patch.setattr(module, name, value)
+        return bench(Plan(networks=("anet-none",), size=32, rounds=1))
+
+
+# rounds
+
+
+def test_rounds_are_interleaved_after_one_turn_each_to_warm_up():
+    called = []
+    turns = {name: lambda name=name: called.append(name) or float(len(called)) for name in "abc"}
+    found = interleaved(turns, 2)
+    assert "".join(called) == "abc" * 3 and found == {"a": [4, 7], "b": [5, 8], "c": [6, 9]}
+
+
+@given(st.lists(POSITIVE, min_size=1, max_size=20))
+def test_a_spread_holds_its_middle_and_lies_within_what_was_measured(values):
+    found = Spread.of(values)
+    assert min(values) * (1 - 1e-9) <= found.low <= found.median <= found.high <= max(values) * (1 + 1e-9)
+
+
+@given(st.lists(POSITIVE, min_size=1, max_size=9), st.floats(0.1, 10))
+def test_what_takes_half_the_time_in_every_round_is_twice_as_fast_however_the_rounds_vary(times, factor):
+    found = ratios(times, [one / factor for one in times])
+    assert found.low == pytest.approx(factor) == found.high
+
+
+@given(POSITIVE, st.floats(1, 1000))
+def test_a_turn_has_a_few_calls_at_least_and_an_end(took, turn):
+    assert 3 <= calls_within(took, turn) <= 200
+
+
+# what is measured
+
+
+def test_every_subject_has_a_row_in_every_mode_and_plain_is_once_itself(measured):
+    names = ["plain", "anet-none f32"]
+    assert [(row["name"], row["mode"], row["threads"]) for row in measured["rows"]] == [
+        (name, mode, threads) for mode, threads in MODES for name in names
+    ]
+    for one in measured["rows"]:
+        assert 0 < one["ms"]["low"] <= one["ms"]["median"] <= one["ms"]["high"] and not one["trained"]
+        assert one["name"] != "plain" or one["ratio"]["median"] == 1
+    assert measured["machine"] == machine() and measured["versions"]["openvino"] and measured["size"] == [32, 32]
+
+
+def test_the_whole_inspection_is_measured_in_stages_from_a_folder_and_from_a_fresh_start(measured):
+    found = measured["whole"]
+    assert list(found["stages_ms"]) == ["decode", "pre", "infer", "post"]
+    assert 0 < found["folder"]["share"] < 5 and found["pictures"]["count"] == 2
+    assert found["start"]["warm_ms"]["median"] > 100 and found["start"]["memory_mb"] > 50
+
+
+def test_a_measurement_is_json_and_comes_back_from_its_file(measured, tmp_path):
+    json_, png, svg = save(measured, tmp_path)
+    assert json_.name == f"{slug()}.json" and read_record(json_) == json.loads(json.dumps(measured))
+    assert png.read_bytes().startswith(b"\x89PNG") and xml.parse(svg).getroot().tag.endswith("svg")
+
+
+def test_a_measurement_is_printed_with_host_ratios_stages_and_aims(measured):
+    stream = io.StringIO()
+    print_bench(measured, Console(width=200, file=stream))
+    said = stream.getvalue()
+    for word in (machine()["cpu"], "anet-none*", "untrained", "against plain", "decode", "warm cache", "stretch"):
+        assert str(word) in said
+
+
+def test_bundles_of_different_sizes_or_of_one_name_are_not_compared(tmp_path, monkeypatch):
+    sizes = {"a": 32, "b": 64}
+    monkeypatch.setattr(
+        speed, "read_card", lambda path: Card(*("anet", ("x", "y"), 1), *2 * (sizes[path.name],), **FACTS)
+    )
+    with pytest.raises(OptionError, match=r"32 x 32, 64 x 64"):
+        bench(Plan((Path("a"), Path("b")), plain=False))
+    with pytest.raises(OptionError, match="32 x 32"):
+        bench(Plan((Path("a"),), size=64, plain=False))
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (Plan(rounds=0), "0 rounds"),
+        (Plan(networks=("nonsense",)), "no network"),
+        (Plan(size=33), "multiple of 32"),
+        (Plan(networks=("anet",), size=32, engines=("abacus",), plain=False), "no engine 'abacus'"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_clear_line(plan, said):
+    with pytest.raises(OptionError, match=said):
+        bench(plan)
+
+
+def test_networks_are_named_by_the_figure_by_commas_or_all():
+    assert names_of("fig9", False) == FIGURE_9 and len(FIGURE_9) == 8
+    assert names_of("enet, anet,enet", False) == ("enet", "anet") and names_of("", False) == ()
+    assert len(names_of("", True)) == 18
+    with pytest.raises(OptionError, match="fig9"):
+        names_of("anet,netz", False)
+
+
+def test_the_recommended_precision_is_measured_first():
+    files = dict.fromkeys(("model.xml", "model.bin", "model-int8.xml", "model-int8.bin"), "")
+    card = Card("anet", ("background", "defect"), 1, 32, 32, files=files, precision="int8", **FACTS)
+    assert precisions(card, "openvino") == ["int8", "f32"]
+    with pytest.raises(OptionError, match="holds nothing"):
+        precisions(CARD, "openvino")
+
+
+# aims
+
+
+def test_aims_are_met_missed_or_not_measured():
+    result = record(anet_f32=4.0, enet_f32=5.0, topformer_f32=8.0)
+    found = {one["name"]: (one["found"], one["passed"]) for one in result["targets"] if not one["stretch"]}
+    assert found["latency, against plain"] == (2.5, True) and found["throughput, against plain"] == (2.5, True)
+    assert found["latency, against enet"] == (1.25, False) and found["latency, against topformer"] == (2.0, True)
+    assert found["start to first verdict, warm cache"] == (None, None)
+
+
+def test_aims_are_about_the_first_a_net_and_never_about_plain():
+    result = record(enet_f32=5.0)
+    assert all(one["passed"] is None for one in result["targets"])
+
+
+# records
+
+
+def test_a_ratio_that_fell_by_more_than_the_spread_is_said():
+    before = record(anet_f32=4.0)
+    assert not fell(before, before) and not fell(record(anet_f32=3.0), before)
+    assert not fell(record(anet_f32=4.5), before)  # within the spread
+    lines = fell(record(anet_f32=8.0), before)
+    assert len(lines) == len(MODES) and "anet f32, latency, 1 cores: 1.25x plain" in lines[0] and "2.50x" in lines[0]
+
+
+def test_records_are_compared_on_the_same_machine_only(tmp_path, capsys):
+    console = Console(width=200)
+    before, now = record(anet_f32=4.0), record(anet_f32=8.0)
+    assert not compare(now, tmp_path, console) and "no record" in capsys.readouterr().out
+    path = tmp_path / f"{slug()}.json"
+    path.write_text(json.dumps(before))
+    assert compare(now, tmp_path, console) and "FELL: anet f32" in capsys.readouterr().out
+    other = copy.deepcopy(before)
+    other["size"] = [64, 64]
+    path.write_text(json.dumps(other))
+    assert not compare(now, tmp_path, console) and "not compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"nan", b'{"format": 9}', b'{"format": 1}', b"[" * 100000])
+def test_what_is_no_record_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_record(tmp_path / "x.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_machines_file_name_is_plain():
+    assert slug({"cpu": "Intel(R) Core™ i7/2", "cores": 4}) == "intel-r-core-i7-2-4-cores"
+
+
+def test_the_picture_says_which_extra_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(OptionError, match=r"anet-inspect\[bench\]"):
+        draw(record(anet_f32=4.0), tmp_path / "x.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_markdown_has_a_line_for_each_row_and_no_hole():
+    text = markdown(record(anet_f32=4.0))
+    assert text.count("| anet* | f32 |") == len(MODES) and "nan" not in text and "None" not in text
+
+
+def test_the_reference_is_the_network_itself():
+    import torch
+
+    from anet.bench.plain import Plain, converted, seeded
+
+    frame = np.random.default_rng(0).random((3, 32, 32), np.float32)
+    with torch.no_grad():
+        wanted = seeded("anet")(torch.from_numpy(frame)[None])[0].numpy()
+    model = converted("anet", 32, 32)
+    one, many = Plain(model, 1), Plain(model, 1, many=True)
+    answers = list(many.stream([frame, frame * 0, frame]))
+    assert np.abs(one.probs(frame) - wanted).max() < 1e-3 * max(1, np.abs(wanted).max())
+    assert np.array_equal(answers[0], answers[2]) and not np.array_equal(answers[0], answers[1])
