@@ -1,12 +1,19 @@
 """Deselects what needs minutes (`slow`) or real pictures (`data`), and says so in the summary."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: more threads would only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Compiled networks are kept here, not below the user's home; tests share it, which also saves compiling twice.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="anet-test-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 def pytest_addoption(parser):

@@ -16,6 +16,7 @@ from anet.errors import ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
 from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
+from anet.runtime.compiled import compiled
 from anet.runtime.settings import MOST, settings_for
 
 
@@ -104,10 +105,7 @@ class OpenVino:
             settings["NUM_STREAMS"] = str(streams)
         try:
             core = ov.Core()
-            model = core.read_model(model=files[0], weights=files[1])
-            if len(model.outputs) > 1:  # the others are for OpenVINO's Model API: here they would cost time
-                model = ov.Model([model.get_results()[0]], model.get_parameters())
-            self.model = core.compile_model(model, "CPU", settings)
+            self.model = compiled(core, files, settings, lambda: _probabilities(core, *files))
             best = int(self.model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
@@ -135,6 +133,12 @@ class OpenVino:
 
 
 ENGINES = {"openvino": OpenVino}
+
+
+def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:
+    """Read a graph and keep its first output: others are for OpenVINO's Model API, here they would cost time."""
+    model = core.read_model(model=xml, weights=weights)
+    return ov.Model([model.get_results()[0]], model.get_parameters()) if len(model.outputs) > 1 else model
 
 
 def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> str:
