@@ -1,5 +1,6 @@
 """The verbs that join rooms: train, export, and the whole life of a model in a row."""
 
+import functools
 import json
 import math
 import subprocess
@@ -12,12 +13,14 @@ from rich.console import Console
 
 from anet.data import Sample, load, split
 from anet.data.synthetic import VERSION, synthesize
-from anet.errors import AnetError, DataError, ModelError, OutputError
+from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_writable, printable, write_json
 from anet.frame import Frame
+from anet.runtime.card import Card, read_card
 from anet.scoring.report import Table
 
-CALIBRATION = 8  # validation pictures on which an export is compared with torch
+PROOF = 200  # validation pictures on which an export is compared with torch, at most
+CALIBRATION = 128  # training pictures from which int8 takes its ranges: seconds each hundred
 RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
 SIZE = 224  # of the network's input, as the paper's for NEU-Seg
 SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 160
@@ -57,12 +60,20 @@ def report_run(
     return report
 
 
-def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
-    """Export a run's best model, compared with torch on validation pictures; give the bundle and its parity figures.
+def export_run(
+    path: Path,
+    out: Path | None = None,
+    formats: Sequence[str] = ("openvino",),
+    size: str | None = None,
+    data: Path | None = None,
+    max_drop: float | None = None,
+) -> tuple[Path, Card]:
+    """Export a run's best model, compared with torch on validation pictures; give the bundle and its card.
 
-    Raises ModelError when the answers differ, when the run's data is gone, OutputError.
+    `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in the same
+    protocol. Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
     """
-    from anet.export.deployable import export_bundle
+    from anet.export.deployable import MAX_DROP, export_bundle
     from anet.training.checkpoint import find_model, load_model
     from anet.training.run import read_plan
 
@@ -71,15 +82,55 @@ def export_run(path: Path, out: Path | None = None) -> tuple[Path, dict]:
     folder = find_model(path).parent
     plan, _ = read_plan(folder)
     try:
-        parts = split(load(Path(plan.data), plan.task, plan.free), plan.protocol, plan.split_seed)
+        dataset = load(data or Path(plan.data), plan.task, plan.free)
+        parts = split(dataset, plan.protocol if data is None else None, plan.split_seed)
     except DataError as error:
         raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
-    frame = Frame(facts.size)
-    pictures = [frame.image(sample.read(facts.classes)[0]) for sample in spread(parts.val, CALIBRATION)]
-    card_facts = facts.to_dict()
-    size = card_facts.pop("size")
-    bundle = export_bundle(network, {**card_facts, "h": size, "w": size}, out or folder / "bundle", pictures)
-    return bundle, json.loads((bundle / "card.json").read_bytes())["parity"]
+    if dataset.classes != facts.classes:
+        raise ModelError(
+            f"{printable(path)} tells {facts.classes} ids apart, {printable(dataset.root)} has {dataset.classes}"
+        )
+    shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if "int8" in formats else 32)]
+    h, w = read_size(size) if size else (facts.size, facts.size)
+    card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
+    card_facts |= {"h": h, "w": w, "train_px": facts.size}
+    card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
+    target = out or folder / "bundle"
+    drop = MAX_DROP if max_drop is None else max_drop
+    proof = spread(parts.val, PROOF)
+    bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop)
+    return bundle, read_card(bundle)
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Read "H", "HxW" or "dynamic", which is (0, 0). Raises OptionError."""
+    if text == "dynamic":
+        return 0, 0
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+        raise OptionError(f"size {printable(text)!r:.80} is none: 224, 224x320 (height first) or dynamic would work")
+    frame = Frame(int(sides[0]), int(sides[-1]))
+    return frame.h, frame.w
+
+
+def print_exported(bundle: Path, card: Card, console: Console) -> None:
+    """Print where a bundle is, how each of its models compares with torch, and what was left out."""
+    say = functools.partial(console.print, highlight=False, soft_wrap=True)
+    say(
+        f"{printable(bundle)}: {card.precision} recommended; {card.parity['pictures']} validation pictures beside torch"
+    )
+    for name, one in card.parity.items():
+        if name in card.speed or name == "torch":
+            iou = "" if one["iou"] is None else f"IoU {100 * one['iou']:.2f}"
+            same = (
+                ""
+                if name == "torch"
+                else f"{100 * one['equal_share']:.3f} % of pixels equal, within {one['max_difference']:.1e}"
+            )
+            took = "" if name == "torch" else f"{card.speed[name]['median_ms']:.2f} ms"
+            say(f"  {name:17} {'   '.join(one for one in (iou, same, took) if one)}")
+    for name, why in card.left_out.items():
+        say(f"  left out: {name}: {why}")
 
 
 def run_all(
@@ -98,10 +149,8 @@ def run_all(
     options = Options(data, task, epochs=epochs, batch=batch, size=size or SIZE, seed=seed, runs=runs)
     folder = train(options, console)
     console.rule("2  export to OpenVINO")
-    bundle, parity = export_run(folder)
-    console.print(
-        f"{bundle}: {', '.join(f'{key} {value}' for key, value in parity.items())}", highlight=False, soft_wrap=True
-    )
+    bundle, card = export_run(folder)
+    print_exported(bundle, card, console)
     console.rule("3  inspection without torch")
     timing = inspect_apart(bundle, parts.test, folder / "inspected", console)
     console.rule("4  scores on held-out pictures")

@@ -1,4 +1,4 @@
-"""Verbs of a model's life: train, eval, export, inspect, run; what networks cost; what was measured."""
+"""Verbs of a model's life: train, eval, inspect, run; what networks cost; what was measured."""
 
 from pathlib import Path
 from typing import Annotated
@@ -80,18 +80,6 @@ def evaluate(
 
     result = evaluate_model(model, data, task, free, protocol, split_seed, split, out, report, threads)
     print_scores(result, console)
-
-
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="Run folder or .safetensors file.")],
-    out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
-) -> None:
-    """Export a trained model to a bundle for OpenVINO, proven equal to torch on validation pictures."""
-    from anet.pipeline import export_run
-
-    bundle, parity = export_run(run, out)
-    print(f"{printable(bundle)}: " + ", ".join(f"{key} {value}" for key, value in parity.items()))
 
 
 @app.command()

@@ -1,11 +1,12 @@
-"""Turn a trained network into a bundle for OpenVINO, and prove that both give the same answer."""
+"""Turn a trained network into a bundle, and prove that every file of it gives the answer of torch."""
 
 import copy
-import json
+import importlib.util
 import os
 import shutil
 import tempfile
-import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,103 +16,165 @@ import torch
 from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
+from anet.export.convert import convert, to_onnx
+from anet.export.page import page
+from anet.export.parity import Shown, check_equal, parity, speed, why_not_int8
 from anet.files import printable, sha256, sync_folder
-from anet.frame import channels_of, decide
+from anet.frame import channels_of
 from anet.nets.deployable import Deployable
 from anet.runtime.bundled_rules import listed_rules, rules_to_keep
-from anet.runtime.card import BIN, CARD, XML, Card
+from anet.runtime.card import CARD, MODELS, PAGE, Card
 from anet.runtime.engine import Engine, ov
+from anet.runtime.settings import FILE as SETTINGS
+from anet.scoring.evaluate import Labelled
 
-TOLERANCE = 1e-4  # largest difference of a probability between torch and OpenVINO
-EQUAL_SHARE = 0.9999  # least share of pixels with the same class
+FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
+FORMATS |= {"onnx": ("onnxruntime", "f32")}  # format -> engine and precision
+NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
+MAX_DROP = 0.3  # points of IoU that int8 may lose
 
 
-def export_bundle(network: nn.Module, card_facts: dict[str, Any], out: Path, calibration: list[np.ndarray]) -> Path:
-    """Export `network` as a bundle `out`, after comparing it with torch on `calibration`; give `out`.
+def export_bundle(
+    network: nn.Module,
+    card_facts: dict[str, Any],
+    out: Path,
+    pictures: Sequence[np.ndarray | Labelled],
+    formats: Sequence[str] = ("openvino",),
+    calibration: Sequence[np.ndarray] = (),
+    max_drop: float = MAX_DROP,
+) -> Path:
+    """Export `network` as a bundle `out`, after comparing each of its files with torch on `pictures`; give `out`.
 
-    `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `calibration`: at least one
-    `(size, size, 3) uint8` frame. The folder appears at once and complete; an older bundle there is replaced, all
-    but its rules, anything else is not. Raises ModelError when a weight is not finite or answers differ, OptionError
-    when the rules do not go with the classes, and OutputError; then nothing is left behind.
+    `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `pictures`: at least one
+    labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8 takes its ranges
+    from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in the card, when it
+    loses more than `max_drop` points of IoU or is not faster here. The folder appears at once and complete; an older
+    bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a weight is not finite or
+    answers differ, OptionError when the rules do not go with the classes, and OutputError; then nothing is left behind.
     """
     names = tuple(card_facts["class_names"])
     card = Card(**{**card_facts, "class_names": names, "channels": channels_of(len(names))})
-    if not calibration:
+    _check_formats(formats)
+    if not pictures:
         raise OptionError("export compares with torch on pictures: none was given, one or more would work")
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
-    _check_target(out)
     rules = rules_to_keep(out, names)
+    samples = [Shown("frame", one) if isinstance(one, np.ndarray) else one for one in pictures]
     deployable = Deployable(copy.deepcopy(network).cpu().float(), card.mean, card.std).eval()
+    with appearing(out) as made:
+        for name, content in rules.items():
+            (made / name).write_bytes(content)
+        shown = calibration or [_image(sample, card) for sample in samples if "int8" in formats]
+        frames = [card.frame(*image.shape[:2]).image(image) for image in shown]
+        left_out = _write_models(deployable, card, made, formats, frames)
+        card = _sealed(made, replace(card, left_out=left_out))
+        card = _proven(made, card, deployable, samples, max_drop)
+        (made / PAGE).write_text(page(card), "utf-8")
+        _sealed(made, card)
+    return out
+
+
+def _write_models(
+    deployable: Deployable, card: Card, made: Path, formats: Sequence[str], frames: list[np.ndarray]
+) -> dict[str, str]:
+    """Write a model for each of `formats` into `made`; give those that are left out, and why."""
+    left_out = {}
+    for name in formats:
+        if missing := [one for one in NEEDS.get(name, ()) if importlib.util.find_spec(one) is None]:
+            left_out[name] = f"{missing[0]} is not installed: pip install 'anet-inspect[export]'"
+    graph = convert(deployable, card) if {"openvino", "f16", "int8"} & set(formats) - left_out.keys() else None
+    for name in formats:
+        engine, precision = FORMATS[name]
+        path = made / MODELS[engine][precision][0]
+        if name in left_out:
+            continue
+        if name == "onnx":
+            path.write_bytes(to_onnx(deployable, card))
+        elif name == "int8":
+            from anet.export.quantize import quantize
+
+            ov.save_model(quantize(graph, frames), path, compress_to_fp16=False)
+        else:
+            ov.save_model(graph, path, compress_to_fp16=name == "f16")
+    return left_out
+
+
+def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labelled], max_drop: float) -> Card:
+    """Hold every model in `made` against torch; give the card with the figures, int8 removed where it is not worth it.
+
+    Raises ModelError.
+    """
+    engines = {
+        f"{engine} {precision}": Engine(made, 0, precision, engine)
+        for engine, precisions in MODELS.items()
+        for precision, files in precisions.items()
+        if set(files) <= card.files.keys()
+    }
+    if not engines:
+        raise ModelError(f"no model could be made: {'; '.join(card.left_out.values())}")
+    figures = parity(deployable, engines, samples, card)
+    for name in engines:
+        if name.endswith(" f32"):
+            check_equal(figures, name)
+    image = _image(samples[0], card)
+    timed = speed(engines, card.frame(*image.shape[:2]).image(image))
+    card = replace(card, parity=figures, speed=timed)
+    if "openvino int8" not in engines:
+        return card
+    reason = why_not_int8(figures, timed, max_drop)
+    if reason is None:
+        return replace(card, precision="int8")
+    for name in MODELS["openvino"]["int8"]:
+        (made / name).unlink()
+    return replace(card, left_out={**card.left_out, "int8": reason})
+
+
+def _sealed(made: Path, card: Card) -> Card:
+    """Write the card of all that is in `made`; give it."""
+    files = {path.name: sha256(path.read_bytes()) for path in sorted(made.iterdir()) if path.name != CARD}
+    card = replace(card, files=files)
+    (made / CARD).write_bytes(card.sealed())
+    return card
+
+
+def _image(sample: Labelled, card: Card) -> np.ndarray:
+    return sample.read(len(card.class_names))[0]
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    wrong = [name for name in formats if name not in FORMATS]
+    if wrong or not formats:
+        found = f"no format {printable(wrong[0])!r:.80}" if wrong else "no format given"
+        raise OptionError(f"{found}: {', '.join(FORMATS)} would work, one or more")
+    if "int8" in formats and "openvino" not in formats:
+        raise OptionError("int8 is held against float32, and kept where it is faster: add openvino to the formats")
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `out` at the end, flushed and at once; after an error nothing is left behind.
+
+    Raises OutputError where `out` is neither new, nor empty, nor a bundle.
+    """
+    _check_target(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
             made = Path(parent) / "bundle"
             made.mkdir()
-            ov.save_model(convert(deployable, card), made / XML, compress_to_fp16=False)
-            for name, content in rules.items():
-                (made / name).write_bytes(content)
-            card = replace(card, files={name: sha256((made / name).read_bytes()) for name in (XML, BIN, *rules)})
-            (made / CARD).write_bytes(card.sealed())
-            card = replace(card, parity=parity(deployable, Engine(made), calibration))
-            (made / CARD).write_bytes(card.sealed())
+            yield made
             _put_in_place(made, out, Path(parent) / "old")
     except OSError as error:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
-    return out
-
-
-def convert(deployable: Deployable, card: Card) -> ov.Model:
-    """Convert to an OpenVINO graph of batch 1 and fixed size, with the card's main facts under `anet` in its rt_info.
-
-    By TorchScript: `torch.export` takes PReLU apart into compare, multiply and select (1.6 times the run time).
-    It has no `model_info`, whose `model_type` would make OpenVINO's Model API read it wrongly: its segmentation expects
-    channels first and makes whole numbers of one channel's probabilities, so that nearly every surface would be good.
-    """
-    shape = (-1, -1) if card.dynamic else (card.h, card.w)
-    example = torch.zeros(1, card.h or card.train_px, card.w or card.train_px, 3, dtype=torch.uint8)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracing is deprecated in torch 2.13, and warns of each shape check
-        model = ov.convert_model(deployable, example_input=example, input=[1, *shape, 3])
-    model.inputs[0].get_tensor().set_names({"image"})
-    model.outputs[0].get_tensor().set_names({"probs"})
-    facts = {
-        "network": card.network,
-        "class_names": json.dumps(card.class_names),
-        "threshold": repr(card.threshold),
-        "input": "1,h,w,3 uint8 RGB, the picture from the top left, grey around it",
-        "output": "1,h,w,channels float32 probabilities",
-    }
-    for key, value in facts.items():
-        model.set_rt_info(value, ["anet", key])
-    return model
-
-
-def parity(deployable: Deployable, engine: Engine, frames: list[np.ndarray]) -> dict[str, float]:
-    """Compare torch and OpenVINO on `(size, size, 3) uint8` frames. Raises ModelError where they differ too much."""
-    worst, equal, threshold = 0.0, 0, engine.card.threshold
-    for frame in frames:
-        exported = engine.probs(frame)
-        with torch.inference_mode():
-            wanted = deployable(torch.from_numpy(np.ascontiguousarray(frame))[None])[0].numpy()
-        if not np.isfinite(wanted).all():
-            raise ModelError("the network answers NaN or infinity on a calibration picture: it cannot be exported")
-        worst = max(worst, float(np.abs(exported - wanted).max()))
-        equal += int((decide(exported, threshold) == decide(wanted, threshold)).sum())
-    share = equal / sum(frame.shape[0] * frame.shape[1] for frame in frames)
-    if worst > TOLERANCE or share < EQUAL_SHARE:
-        raise ModelError(
-            f"OpenVINO differs from torch by {worst:.1e} with {share:.4%} of pixels equal:"
-            f" at most {TOLERANCE:.0e} and at least {EQUAL_SHARE:.2%} are allowed, nothing was exported"
-        )
-    return {"pictures": len(frames), "max_difference": worst, "equal_share": share}
 
 
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
-    if held and not (CARD in held and held <= {CARD, XML, BIN, *listed_rules(out)}):
+    ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}
+    if held and not (CARD in held and held <= {*ours, *listed_rules(out)}):
         raise OutputError(f"{printable(out)} exists and is no model bundle: it is not replaced, give another name")
 
 

@@ -1,0 +1,81 @@
+"""`CARD.md` of a bundle: what a person must know before a model judges parts."""
+
+from typing import Any
+
+from anet.frame import STRIDE
+from anet.runtime.card import Card
+
+
+def page(card: Card) -> str:
+    """Give the page as Markdown: the card's figures, and the model's limits."""
+    size = f"any, sides in multiples of {STRIDE}" if card.dynamic else f"{card.h} x {card.w} pixels"
+    scale = f"{card.scale:.3g} network pixels a picture pixel (median picture {card.picture_px} px)"
+    parts = [
+        f"# {card.network}: {', '.join(card.class_names[1:])}",
+        "Marks defects in pictures of a surface, pixel by pixel. Made by `anet export`; read by `anet inspect`.",
+        _table(
+            ("input", f"{size}, uint8 RGB; {scale if card.scale else 'scale of the training not known'}"),
+            ("classes", ", ".join(card.class_names)),
+            ("decision", f"defect above {card.threshold:.4g}, regions from {card.min_area_px} px; see card.json"),
+            ("recommended precision", card.precision),
+            *_origin(card.provenance),
+        ),
+        "## Parity and speed",
+        _figures(card),
+        *(f"Left out: {name}: {why}." for name, why in card.left_out.items()),
+        "## Limits",
+        "- The IoU above is on the pictures that chose the weights: `anet eval` on held-out ones says what to expect.\n"
+        "- It knows only surfaces, lighting and defects like those it was trained on; nothing warns of others.\n"
+        "- Defects finer than two or three network pixels are lost; see the scale above.\n"
+        "- The licence of the training pictures is not known here: ask where they come from before passing this on.\n"
+        "- Checksums tell damage, not intent.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _origin(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give data, split and recipe, as far as they are known."""
+    data, split, recipe = (_tabled(provenance.get(key)) for key in ("data", "split", "recipe"))
+    rows = []
+    if data:
+        rows.append(("data", f"{data.get('name')}, {data.get('task')}; SHA-256 {data.get('digest')}"))
+    if split:
+        rows.append(
+            ("split", f"{split.get('source')} ({split.get('train')} pictures to train, {split.get('val')} val)")
+        )
+    if recipe:
+        rows.append(("recipe", f"{recipe.get('name')}, {recipe.get('epochs')} epochs, seed {provenance.get('seed')}"))
+    if commit := provenance.get("commit"):
+        rows.append(("commit", str(commit)))
+    return rows
+
+
+def _figures(card: Card) -> str:
+    names = [name for name in card.parity if name != "pictures"]
+    rows = []
+    for name in names:
+        one, took = card.parity[name], card.speed.get(name, {})
+        iou = "–" if one["iou"] is None else f"{100 * one['iou']:.2f}"
+        worst = f"{one['max_difference']:.1e}" if "max_difference" in one else "–"
+        share = f"{100 * one['equal_share']:.4f} %" if "equal_share" in one else "–"
+        rows.append((name, iou, worst, share, str(took.get("median_ms", "–")), str(took.get("p95_ms", "–"))))
+    head = ("engine", "IoU", "largest difference", "pixels equal", "median ms", "95 % ms")
+    where = card.speed["machine"]
+    return (
+        _table(*rows, head=head)
+        + f"\n\nOn {card.parity['pictures']} validation pictures, beside torch. Milliseconds for one frame on"
+        f" {where['cpu']} with {where['cores']} cores, in interleaved rounds, while other work may have run."
+    )
+
+
+def _table(*rows: tuple[str, ...], head: tuple[str, ...] = ("", "")) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _tabled(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
