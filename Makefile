@@ -1,6 +1,7 @@
 # make run              the whole life of a model on synthetic surfaces; DATA=folder does it on yours
 # make test             the test suite, a process a core; ANET_DATA=folder runs the tests on real pictures, too
 # make test-slow        only the tests marked slow: minutes to an hour
+# make bench            speed of A-Net and the networks of Fig. 9 here, and what fell since results/speed; BUNDLE=folder
 # make lint             format and lint
 # make types            types (pyright, basic)
 
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: run test test-slow lint types env clean
+.PHONY: run test test-slow bench lint types env clean
 
 run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
@@ -19,6 +20,9 @@ test: env
 
 test-slow: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest --slow -m slow $(ARGS)
+
+bench: env
+	$(BIN)/anet bench $(BUNDLE) --networks fig9 --against results/speed $(ARGS)
 
 lint: env
 	$(BIN)/ruff check anet tests docs

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
+from anet.cli.options import Task
 from anet.files import printable
 
 
@@ -56,3 +57,25 @@ def bench_training(
     from anet.bench.train import bench, print_bench
 
     print_bench(bench(size, batch, rounds, compiled), console)
+
+
+@app.command()
+def tune(
+    bundle: Annotated[Path, typer.Argument(help="An exported bundle.")],
+    budget_ms: Annotated[float, typer.Option(help="Most ms from a picture in memory to its verdict.")],
+    threads: Annotated[int, typer.Option(min=0, help="Most threads to use; 0: all cores.")] = 0,
+    data: Annotated[Path | None, typer.Option(help="Data set that validates it; by default its card's.")] = None,
+    task: Task = None,
+) -> None:
+    """Find precision, threads and streams that meet a budget on this machine, and write them into the bundle.
+
+    The best IoU on validation pictures wins, then the fastest. Exit code 2: nothing meets the budget.
+    """
+    from anet.bench.tune import none_meets, print_tuned, tune
+    from anet.errors import OptionError
+
+    tuned = tune(bundle, budget_ms, threads, data, task, lambda text: console.print(text, soft_wrap=True))
+    print_tuned(tuned, console)
+    if tuned.chosen is None:
+        raise OptionError(none_meets(tuned))
+    console.print(f"{printable(bundle)}: {tuned.chosen.name}", highlight=False, soft_wrap=True)
