@@ -57,6 +57,9 @@ TORCH = (
 HOMES = {
     "torch": TORCH,
     "openvino": ("runtime/engine.py", "runtime/compiled.py", "bench/plain.py", "export/"),
+    "onnxruntime": ("runtime/onnx.py",),
+    "onnx": ("export/convert.py",),
+    "nncf": ("export/quantize.py",),
     "PIL": ("image/",),
     "matplotlib": ("bench/picture.py",),
     "kornia": ("training/augment.py",),

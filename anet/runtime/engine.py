@@ -17,6 +17,7 @@ from anet.files import printable
 from anet.frame import Frame
 from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
 from anet.runtime.compiled import compiled
+from anet.runtime.onnx import OnnxRuntime
 from anet.runtime.settings import MOST, settings_for
 
 
@@ -132,7 +133,7 @@ class OpenVino:
         return probs
 
 
-ENGINES = {"openvino": OpenVino}
+ENGINES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime}
 
 
 def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:

@@ -1,0 +1,54 @@
+"""ONNX Runtime as an engine: for ARM and small installs. It needs the extra "onnx"."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from anet.errors import ModelError, OptionError
+from anet.runtime.card import Card
+
+OUTSIDE = b"\x0a\x08location\x12"  # in ONNX, weights in other files: a key "location", then a path
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU; the same `depth`, `begin` and `end` as every engine has."""
+
+    def __init__(self, card: Card, files: list[bytes], threads: int, streams: int, name: str):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise OptionError("engine onnxruntime is not installed: pip install 'anet-inspect[onnx]'") from error
+        if OUTSIDE in files[0]:
+            raise ModelError(f"{name}: its ONNX file keeps weights in other files, which are not read: export it again")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # errors come as exceptions; written to stderr they would be a second line
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting would burn the other cores
+        try:
+            session = onnxruntime.InferenceSession(files[0], options, providers=["CPUExecutionProvider"])
+            ports = [(port.type, list(port.shape)) for port in (session.get_inputs()[0], session.get_outputs()[0])]
+        except Exception as error:  # each kind of fault has a class of its own there
+            raise ModelError(f"ONNX Runtime cannot load {name}: {_reason(error)}") from error
+        sides = ["h", "w"] if card.dynamic else [card.h, card.w]
+        wanted = [("tensor(uint8)", [1, *sides, 3]), ("tensor(float)", [1, *sides, card.channels])]
+        if len(session.get_inputs()) != 1 or ports != wanted:
+            raise ModelError(f"{name}: its ONNX file takes and gives {ports}, the card promises {wanted}")
+        self.session, self.name = session, name
+        self.asked, self.given = session.get_inputs()[0].name, [session.get_outputs()[0].name]
+        self.depth = max(2, streams)
+        self.pool = ThreadPoolExecutor(self.depth, "anet-onnx")
+
+    def begin(self, frames: np.ndarray) -> Future:
+        return self.pool.submit(
+            self.session.run, self.given, {self.asked: frames.copy()}
+        )  # the caller may reuse its own
+
+    def end(self, begun: Future) -> np.ndarray:
+        try:
+            return begun.result()[0]
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot run {self.name}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,256 @@
+"""The same answers from every engine, and OpenVINO's Model API reads a bundle without glue."""
+
+import atexit
+import functools
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from torch import nn
+
+from anet.errors import ModelError, OptionError
+from anet.export.convert import threshold_text, with_threshold
+from anet.export.deployable import export_bundle
+from anet.frame import decide
+from anet.runtime.card import CARD, ONNX, check_bundle, read_card
+from anet.runtime.engine import Engine, ov
+from tests.test_export import SIZE, facts, frames, network
+from tests.test_runtime import reseal
+
+
+class Small(nn.Module):
+    """Two layers: enough to tell channels, colours and sides apart."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.PReLU(), nn.Conv2d(4, channels, 5, padding=2))
+
+    def forward(self, x):
+        return 3 * self.layers(x)
+
+
+@functools.cache
+def bundle_of(classes: int = 2, **changed) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="anet-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    card_facts = facts(classes, **changed)
+    small = Small(1 if classes == 2 else classes)
+    return export_bundle(small, card_facts, folder / "model", frames(2), ("openvino", "f16", "onnx"))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_onnx_runtime_gives_the_answers_of_openvino(classes):
+    one, other = Engine(bundle_of(classes), 1), Engine(bundle_of(classes), 1, engine="onnxruntime")
+    for frame in frames(3):
+        assert np.abs(one.probs(frame) - other.probs(frame)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_stream_gives_the_same_bits_in_order_and_is_never_far_ahead(engine):
+    one, taken, given = Engine(bundle_of(), 1, engine=engine, streams=2), [], 0
+    pictures = frames(9)
+
+    def source():
+        for picture in pictures:
+            taken.append(picture)
+            yield picture.copy()
+
+    for given, answer in enumerate(one.stream(source()), 1):
+        assert np.array_equal(answer, one.probs(pictures[given - 1]))
+        assert len(taken) - given < one._engine.depth
+    assert given == 9 and list(one.stream([])) == []
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_stream_given_up_half_way_leaves_the_engine_whole(engine):
+    one, pictures = Engine(bundle_of(), 1, engine=engine), frames(4)
+    stream = one.stream(pictures)
+    next(stream)
+    stream.close()
+    with pytest.raises(ValueError, match="a frame is"):
+        list(one.stream([pictures[0], pictures[1][:32]]))
+    assert [np.array_equal(a, one.probs(b)) for a, b in zip(one.stream(pictures), pictures, strict=True)] == [True] * 4
+
+
+def test_a_dynamic_bundle_takes_frames_of_any_sides_that_fit():
+    bundle = bundle_of(h=0, w=0, train_px=SIZE, picture_px=SIZE)
+    for engine in ("openvino", "onnxruntime"):
+        one = Engine(bundle, 1, engine=engine)
+        assert [one.probs(np.zeros((h, w, 3), np.uint8)).shape for h, w in ((32, 96), (64, 64))] == [
+            (32, 96, 1),
+            (64, 64, 1),
+        ]
+        with pytest.raises(OptionError, match="multiple of 32"):
+            one.probs(np.zeros((40, 64, 3), np.uint8))
+
+
+def test_a_bundle_higher_than_wide_answers_in_its_shape():
+    one = Engine(bundle_of(h=96, w=32), 1)
+    assert one.probs(np.zeros((96, 32, 3), np.uint8)).shape == (96, 32, 1)
+    assert one.card.frame(300, 50).inner(300, 50) == (96, 16)
+
+
+def test_weights_in_half_precision_answer_nearly_the_same():
+    one, half = Engine(bundle_of(), 1), Engine(bundle_of(), 1, "f16")
+    frame = frames(1)[0]
+    assert 0 < np.abs(one.probs(frame) - half.probs(frame)).max() < 5e-3
+    assert (one.precision, half.precision) == ("f32", "f16")
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"engine": "tensorrt"}, "openvino, onnxruntime"),
+        ({"engine": "a\nb"}, "no engine"),
+        ({"precision": "int8"}, "f32, f16 would work"),
+        ({"precision": "int8", "engine": "onnxruntime"}, "f32 would work"),
+        ({"precision": ""}, "f32, f16 would work"),
+        ({"streams": -1}, "streams is -1"),
+        ({"threads": 10**9}, "threads is"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_said_with_what_it_can(how, says):
+    with pytest.raises(OptionError, match=says) as caught:
+        Engine(bundle_of(), **how)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_without_onnx_names_the_engine_that_works(tmp_path):
+    bundle = export_bundle(Small(1), facts(), tmp_path / "model", frames(1))
+    with pytest.raises(ModelError, match="--engine openvino would work"):
+        Engine(bundle, engine="onnxruntime")
+
+
+# ONNX files that are not ours
+
+
+def outside(model: onnx.ModelProto) -> None:
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "../../../etc/passwd")
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+
+
+def nan(model: onnx.ModelProto) -> None:
+    for one in model.graph.initializer:
+        if one.data_type == onnx.TensorProto.FLOAT and one.raw_data:
+            one.raw_data = np.full(len(one.raw_data) // 4, np.nan, np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (outside, "other files"),
+        (nan, "NaN or infinity"),
+        (lambda model: setattr(model, "ir_version", 99), "cannot load"),
+        (lambda model: setattr(model.opset_import[0], "version", 999), "cannot load"),
+        (lambda model: setattr(model.graph.node[3], "op_type", "Nonsense"), "cannot load"),
+        (lambda model: setattr(model.graph.input[0].type.tensor_type.shape.dim[1], "dim_value", 96), "ONNX"),
+        (lambda model: model.graph.ClearField("node"), "cannot load"),
+    ],
+)
+def test_an_onnx_file_of_another_kind_is_one_clear_line(tmp_path, spoil, says):
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    model = onnx.load(bundle / ONNX)
+    spoil(model)
+    refused(bundle, model.SerializeToString(), says)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 1000, -1])
+def test_an_onnx_file_cut_short_is_one_clear_line(tmp_path, cut):
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    refused(bundle, (bundle / ONNX).read_bytes()[:cut], "cannot load")
+
+
+def refused(bundle: Path, content: bytes, says: str) -> None:
+    """Seal foreign bytes into a bundle and hold that the engine refuses them."""
+    from anet.files import sha256
+
+    (bundle / ONNX).write_bytes(content)
+    reseal(bundle, files={**read_card(bundle).files, ONNX: sha256(content)})
+    with pytest.raises(ModelError, match=says) as caught:
+        Engine(bundle, 1, engine="onnxruntime").probs(frames(1)[0])
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+# every file
+
+
+def test_a_changed_bit_in_any_file_is_found_by_the_check(tmp_path):
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    rng = np.random.default_rng(0)
+    names = [*check_bundle(bundle).files, CARD]
+    assert len(names) == 7
+    for name in names:
+        whole = (bundle / name).read_bytes()
+        for _ in range(20):
+            broken = bytearray(whole)
+            broken[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+            (bundle / name).write_bytes(broken)
+            with pytest.raises(ModelError):
+                check_bundle(bundle)
+        (bundle / name).unlink()
+        with pytest.raises(ModelError):
+            check_bundle(bundle)
+        (bundle / name).write_bytes(whole)
+    check_bundle(bundle)
+
+
+def test_a_card_that_lists_a_file_elsewhere_is_refused(tmp_path):
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    reseal(bundle, files={**read_card(bundle).files, "../" + os.path.basename(tmp_path): "0" * 64})
+    with pytest.raises(ModelError, match="no file beside it"):
+        check_bundle(bundle)
+
+
+def test_a_card_of_the_first_format_is_still_read(tmp_path):
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    whole = json.loads((bundle / CARD).read_bytes())
+    old = {key: value for key, value in whole.items() if key not in ("h", "w", "left_out", "speed", "precision")}
+    from anet.files import UNSEALED, seal
+
+    (bundle / CARD).write_bytes(seal(json.dumps({**old, "size": SIZE, "format": 1, "sha256": UNSEALED}).encode()))
+    card = read_card(bundle)
+    assert (card.h, card.w, card.format) == (SIZE, SIZE, 2) and Engine(bundle, 1).probs(frames(1)[0]).any()
+
+
+# Model API
+
+
+@pytest.mark.parametrize("file", ["model.xml", "model.onnx"])
+@pytest.mark.parametrize(("classes", "threshold"), [(2, 0.5), (2, 0.3), (2, 0.8), (4, 0.5), (4, 0.7), (4, 0.35)])
+def test_model_api_loads_a_bundle_without_glue_and_decides_as_we_do(file, classes, threshold):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from model_api.adapters import OpenvinoAdapter
+        from model_api.models import Model
+
+        bundle = bundle_of(classes, threshold=threshold)
+        plain = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where there is any: other bits, a few other pixels
+        adapter = OpenvinoAdapter(ov.Core(), str(bundle / file), device="CPU", plugin_config=plain)
+        foreign, engine = Model.create_model(adapter), Engine(bundle, 1)
+        for frame in frames(3):
+            wanted = decide(engine.probs(frame), threshold)
+            assert 0 < (wanted > 0).mean() < 1
+            assert np.array_equal(foreign(frame).resultImage, wanted)
+        assert Model.create_model(str(bundle / file)).params.soft_threshold == float(threshold_text(threshold))
+    assert foreign.params.labels == ["inclusion", "big_scratch", "patch"][: classes - 1]
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model-f16.xml", "model.onnx"])
+def test_the_threshold_of_model_api_can_be_changed_in_a_file(name):
+    content = (bundle_of() / name).read_bytes()
+    changed = with_threshold(content, 0.125)
+    assert len(changed) == len(content) and threshold_text(0.125).encode() in changed
+    assert threshold_text(0.5).encode() not in changed and with_threshold(changed, 0.5) == content
+
+
+def test_the_network_itself_is_exported_for_both_engines(tmp_path):
+    bundle = export_bundle(network(2), facts(), tmp_path / "model", frames(2), ("openvino", "onnx"))
+    figures = read_card(bundle).parity
+    assert figures["onnxruntime f32"]["max_difference"] < 1e-5
