@@ -21,7 +21,7 @@ from rich.console import Console
 from anet import frame
 from anet.errors import ImageError, ModelError, OptionError, OutputError
 from anet.files import UNSEALED, seal, sha256
-from anet.image import overlay, read_image, read_mask
+from anet.image import LIMITS, overlay, read_image, read_mask
 from anet.runtime import engine as engine_room
 from anet.runtime import results
 from anet.runtime.card import BIN, CARD, FORMAT, XML, read_bundle
@@ -274,7 +274,7 @@ def test_any_shape_comes_back_in_its_own(inspector, h, w):
 
 def test_the_report_is_plain_json_without_the_mask(inspector):
     record = json.loads(json.dumps(inspector(picture()).to_dict(), allow_nan=False))
-    assert list(record) == ["name", "model", "h", "w", "verdict", "reasons", "defects", "timing_ms"]
+    assert list(record) == ["name", "model", "h", "w", "verdict", "reasons", "view", "defects", "timing_ms"]
 
 
 @pytest.mark.parametrize(
@@ -530,17 +530,20 @@ def test_ten_thousand_pictures_take_no_more_memory_than_ten(tmp_path, monkeypatc
     """What a run keeps must not grow: the reports, masks and names of earlier pictures are gone."""
     alive = []
 
-    class Stub:
-        card = read_bundle(exported())[0]
+    class Stub(Inspector):
+        card, threads = read_bundle(exported())[0], 2
 
-        def look(self, path):
-            report = Report(str(path), 2, 2, "accept", (), {}, np.zeros((2, 2), np.uint8), "m")
+        def __init__(self):
+            pass
+
+        def look(self, picture, name=None, limits=LIMITS):
+            report = Report(str(picture), 2, 2, "accept", (), {}, np.zeros((2, 2), np.uint8), "m")
             alive[:] = [one for one in alive if one() is not None]
-            assert len(alive) <= 2
+            assert len(alive) <= 2 * self.threads + 2
             alive.append(weakref.ref(report))
             return np.zeros((2, 2, 3), np.uint8), report
 
-    monkeypatch.setattr(results, "write_png", lambda *_: None)
+    monkeypatch.setattr(results, "atomic_write", lambda *_: None)
     many = (tmp_path / f"{number}.png" for number in range(10_000))
     monkeypatch.setattr(results, "list_images", lambda _: many)
     assert inspect_paths(Stub(), [tmp_path / "absent"], tmp_path / "out").pictures == 10_000

@@ -1,4 +1,4 @@
-"""Verbs of a model's life: train, eval, inspect, run; what networks cost; what was measured."""
+"""Verbs of a model's life: train, eval, run; what networks cost; what was measured."""
 
 from pathlib import Path
 from typing import Annotated
@@ -80,39 +80,6 @@ def evaluate(
 
     result = evaluate_model(model, data, task, free, protocol, split_seed, split, out, report, threads)
     print_scores(result, console)
-
-
-@app.command()
-def inspect(
-    model: Annotated[Path, typer.Argument(help="An exported bundle.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
-    out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
-        "inspected"
-    ),
-    rules: Annotated[Path | None, typer.Option(help="TOML file of pass/fail rules, instead of the bundle's.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Instead of the model's, 0..1.")] = None,
-    min_area: Annotated[int | None, typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
-    mm_per_px: Annotated[
-        str | None,
-        typer.Option(help="Size of a pixel, to measure in mm: 0.05, or 0.05,0.048 (y,x), or a calibration file."),
-    ] = None,
-    threads: Threads = 0,
-) -> None:
-    """Inspect pictures without torch. Exit code 0: all accepted, 3: some warned of, 1: some rejected, 2: some in error.
-
-    The worst counts. Without rules, any defect rejects.
-    """
-    from anet.runtime.calibrate import read_scale
-    from anet.runtime.inspector import Inspector
-    from anet.runtime.progress import shown_progress
-    from anet.runtime.results import inspect_paths, print_summary
-
-    scale = None if mm_per_px is None else read_scale(mm_per_px)
-    inspector = Inspector(model, rules, threshold, min_area, threads, scale)
-    with shown_progress(paths) as progress:
-        summary = inspect_paths(inspector, paths, out, progress=progress)
-    print_summary(summary, console)
-    raise typer.Exit(summary.exit_code)
 
 
 @app.command()

@@ -59,6 +59,16 @@ def read_scale(text: str) -> tuple[float, float]:
     return scale
 
 
+def read_calibrated(text: str) -> tuple[int, int] | None:
+    """Give (h, w) of the picture that the calibration file `text` was made from; None when `text` is numbers."""
+    path = Path(text)
+    if not path.is_file():
+        return None
+    facts = json.loads(path.read_bytes())  # `read_scale` has seen it
+    h, w = facts.get("h"), facts.get("w")
+    return (h, w) if isinstance(h, int) and isinstance(w, int) else None
+
+
 def _from_file(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size > 2**20:
         raise OptionError(

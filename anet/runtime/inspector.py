@@ -1,24 +1,47 @@
 """One picture in, one verdict out."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anet.errors import ImageError, OptionError
-from anet.image import decode_image, read_image
+from anet.errors import AnetError, ImageError, ModelError, OptionError
+from anet.frame import Frame, decide
+from anet.image import LIMITS, Limits, decode_image, read_image
+from anet.runtime.ahead import ahead
 from anet.runtime.bundled_rules import bundled_rules
 from anet.runtime.calibrate import scale_of
 from anet.runtime.engine import Engine
-from anet.runtime.measure import Defect, find_defects
+from anet.runtime.measure import Defect, find_defects, measure
 from anet.runtime.rules import Reason, Rules, any_defect
 from anet.runtime.rules_file import read_rules
+from anet.runtime.runs import regions, runs_of, together
+from anet.runtime.tiling import Grid, Tiles, blended
+from anet.runtime.web import Stretch, inspect_web
 
 STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
 Picture = np.ndarray | Path | str | bytes
+LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
+MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
+AHEAD_PX = 8_000_000  # larger pictures are not read ahead: a few of them would be a gigabyte
+AHEAD = replace(LIMITS, pixels=AHEAD_PX)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture was looked at: `tiles` of `tile_px` (h, w), one being all of it, at `scale`."""
+
+    tiles: int
+    tile_px: tuple[int, int]
+    scale: float  # network pixels for one of the picture
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        return asdict(self) | {"tile_px": list(self.tile_px), "scale": round(self.scale, 4)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +57,40 @@ class Report:
     mask: np.ndarray  # (h, w) uint8
     model: str  # the card's id
     reasons: tuple[Reason, ...] = ()  # why not accept: one for each limit of a rule that was broken
+    view: View | None = None
+    mm_per_px: tuple[float, float] | None = None  # y, x
+    make_probs: Callable[[], np.ndarray] | None = field(default=None, repr=False)
+
+    def probs(self) -> np.ndarray:
+        """Give the probabilities that the mask was decided from: `(h, w, channels) float32`, made when asked for.
+
+        4 bytes a pixel and channel. A picture that was cut into tiles is looked at once more.
+        """
+        if self.make_probs is None:
+            raise ValueError("this report came without what makes probabilities")
+        return self.make_probs()
 
     def to_dict(self) -> dict[str, Any]:
         """Give all but the mask as plain values."""
         timing = {step: round(value, 3) for step, value in self.timing_ms.items()}
         found = [defect.to_dict() for defect in self.defects]
-        head = {"name": self.name, "model": self.model, "h": self.h, "w": self.w, "verdict": self.verdict}
-        reasons = [reason.to_dict() for reason in self.reasons]
-        return {**head, "reasons": reasons, "defects": found, "timing_ms": timing}
+        head: dict[str, Any] = {"name": self.name, "model": self.model, "h": self.h, "w": self.w}
+        head["verdict"] = self.verdict
+        head["reasons"] = [reason.to_dict() for reason in self.reasons]
+        head |= {"view": self.view.to_dict()} if self.view else {}
+        head |= {"mm_per_px": list(self.mm_per_px)} if self.mm_per_px else {}
+        return {**head, "defects": found, "timing_ms": timing}
 
 
 class Inspector:
-    """Inspect pictures with a model bundle. Safe to call from several threads.
+    """Inspect pictures with a model bundle. Safe to call from several threads; no call remembers another.
 
     `rules`, read or a TOML file, replace those of the bundle; where there are none, any defect rejects. `threshold`
     (0..1) and `min_area_px` replace those of the card. With `mm_per_px`, one number or (y, x), defects are measured in
-    mm, too. Raises ModelError, OptionError.
+    mm, too. `tiles`: False never cuts a picture, True cuts at the scale of the training, `Tiles` says how, and None
+    cuts those whose longer side is more than LARGER times that of the training pictures, if the card knows it.
+    `calibrated_px` (h, w): refuse pictures of another size, for which `mm_per_px` would be wrong.
+    `threads`, `precision`, `engine` and `streams` are those of `Engine`. Raises ModelError, OptionError.
     """
 
     def __init__(
@@ -60,19 +101,31 @@ class Inspector:
         min_area_px: int | None = None,
         threads: int = 0,
         mm_per_px: float | tuple[float, float] | None = None,
+        tiles: bool | Tiles | None = None,
+        precision: str | None = None,
+        engine: str = "openvino",
+        streams: int = 0,
+        calibrated_px: tuple[int, int] | None = None,
     ):
         if threshold is not None and not 0 < threshold < 1:
             raise OptionError(f"threshold is {threshold}: more than 0 and less than 1 would work")
         if min_area_px is not None and min_area_px < 0:
             raise OptionError(f"min_area_px is {min_area_px}: 0 or more would work")
-        self.engine = Engine(bundle, threads)
+        if not (tiles is None or isinstance(tiles, (bool, Tiles))):
+            raise OptionError(f"tiles is {tiles!r:.60}: None, True, False or Tiles(scale, overlap) would work")
+        self.engine = Engine(bundle, threads, precision, engine, streams)
         self.card = self.engine.card
+        self.threads = threads
         self.threshold = self.card.threshold if threshold is None else threshold
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
         self.rules = self._rules(bundle, rules)
         self.rules.check_classes(self.card.class_names)
         self.mm_per_px = scale_of(mm_per_px)
         self.rules.check_units(self.mm_per_px)
+        self.calibrated_px = calibrated_px
+        self.tiles = tiles
+        if tiles:
+            self.grid()
 
     def _rules(self, bundle: Path | str, given: Rules | Path | str | None) -> Rules:
         if given is None:
@@ -83,15 +136,88 @@ class Inspector:
         """Inspect a file, the bytes of one, or an `(H, W, 3) uint8` RGB array; see `look`."""
         return self.look(picture, name)[1]
 
-    def look(self, picture: Picture, name: str | None = None) -> tuple[np.ndarray, Report]:
+    def look(self, picture: Picture, name: str | None = None, limits: Limits = LIMITS) -> tuple[np.ndarray, Report]:
         """Inspect a picture and give it, `(H, W, 3) uint8` RGB, with its report.
 
         Raises ImageError for what cannot be read and ModelError for NaN: neither gets a verdict.
         """
-        times = [time.perf_counter()]
-        image, called = _decoded(picture)
-        times.append(time.perf_counter())
+        started = time.perf_counter()
+        image, called = _decoded(picture, limits)
+        decode = (time.perf_counter() - started) * 1000
         h, w = image.shape[:2]
+        if self.calibrated_px not in (None, (h, w)):
+            made_for = "{}x{}".format(*reversed(self.calibrated_px))
+            raise ImageError(
+                f"{called}: {w}x{h} pixels, calibrated was with {made_for}: mm would be wrong; calibrate anew"
+            )
+        grid = self._grid_for(h, w)
+        mask, defects, view, times, make_probs = self._whole(image) if grid is None else self._cut(image, grid)
+        started = time.perf_counter()
+        verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
+        times = dict(zip(STEPS, (decode, *times), strict=True))
+        times["post"] += (time.perf_counter() - started) * 1000
+        name, model = name or called, self.card.id
+        return image, Report(
+            name, h, w, verdict, defects, times, mask, model, reasons, view, self.mm_per_px, make_probs
+        )
+
+    def many(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Report | AnetError]]:
+        """Inspect many pictures, in order; reading and measuring go on beside the network, in threads.
+
+        Gives each picture with its report, or with the ImageError or ModelError that there is instead. Memory does not
+        grow with their number, and pictures of more than AHEAD_PX pixels are read one at a time.
+        """
+        return self.look_ahead(pictures, lambda _, report: report)
+
+    def look_ahead(
+        self, pictures: Iterable[Picture], finish: Callable[[np.ndarray, Report], Any]
+    ) -> Iterator[tuple[Picture, Any]]:
+        """Do as `many`, giving what `finish` makes of picture and report, in the same thread, instead of the report."""
+
+        def work(picture: Picture, limits: Limits = AHEAD) -> Any:
+            try:
+                return finish(*self.look(picture, limits=limits))
+            except (ImageError, ModelError) as error:
+                return error
+
+        for picture, found in ahead(work, pictures, self.threads):
+            # perhaps it was only too large for now: if it is broken, too, this is the right line about it
+            yield picture, work(picture, LIMITS) if isinstance(found, ImageError) else found
+
+    def inspect_stream(self, rows: Iterable[np.ndarray], every: int | None = None) -> Iterator[Stretch]:
+        """Inspect a web without end, from strips `(n, w, 3) uint8` RGB of any heights, in tiles.
+
+        Gives a verdict for each stretch of `every` rows (None: the height of a tile) with the defects that end there,
+        as soon as they are measured. A defect across strips or tiles is one defect; the same web gives the same, to the
+        bit, however it was cut into strips. Memory is that of a row of tiles, the defects that have not ended, and the
+        stretch; regions of more than `web.MOST_RUNS` runs together are cut. Raises ImageError for strips that are none,
+        ModelError for NaN, and OptionError where rules have zones or no scale is known.
+        """
+        return inspect_web(self, rows, every)
+
+    def grid(self) -> Grid:
+        """Give the tiles that this inspector cuts. Raises OptionError where no scale is known."""
+        tiles = self.tiles if isinstance(self.tiles, Tiles) else Tiles()
+        if not (tiles.scale or self.card.scale):
+            raise OptionError(
+                "the model does not say how large its training pictures were: tiles need a scale, 1 or so"
+            )
+        frame = Frame(self.card.train_px) if self.card.dynamic else self.card.frame(0, 0)
+        return tiles.grid(frame, self.card.scale)
+
+    def _grid_for(self, h: int, w: int) -> Grid | None:
+        """Give the tiles for a picture, None where it is looked at as a whole."""
+        card = self.card
+        most = MOST_PX / card.scale if card.dynamic else LARGER * card.picture_px
+        if self.tiles is False or (self.tiles is None and not 0 < most < max(h, w)):
+            return None
+        grid = self.grid()
+        return None if h <= grid.h and w <= grid.w else grid
+
+    def _whole(self, image: np.ndarray) -> tuple:
+        """Look at a picture at once: mask, defects, view, ms of pre, infer and post, and what makes probabilities."""
+        h, w = image.shape[:2]
+        times = [time.perf_counter()]
         frame = self.card.frame(h, w)
         framed = frame.image(image)
         times.append(time.perf_counter())
@@ -100,19 +226,56 @@ class Inspector:
         answer = frame.answer(probs, h, w)
         mask = answer.mask(self.threshold)
         defects = find_defects(mask, answer, self.min_area_px, self.card.class_names, image, self.mm_per_px)
-        verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
         times.append(time.perf_counter())
-        took = [(after - before) * 1000 for before, after in pairwise(times)]
-        timing = dict(zip(STEPS, took, strict=True))
-        return image, Report(name or called, h, w, verdict, defects, timing, mask, self.card.id, reasons)
+        view = View(1, (h, w), min(frame.h / h, frame.w / w))
+        return mask, defects, view, [1000 * (end - start) for start, end in pairwise(times)], answer.probs
+
+    def _cut(self, image: np.ndarray, grid: Grid) -> tuple:
+        """Look at a picture in tiles; gives as `_whole`."""
+        h, w = image.shape[:2]
+        mask, parts, clock = np.empty((h, w), np.uint8), [], _Clock()
+        started = time.perf_counter()
+        for band in blended([image], grid, lambda frames: clock.infer(self.engine.stream(clock.pre(frames)))):
+            mask[band.top : band.bottom] = decide(band.probs, self.threshold)
+            parts.append(runs_of(mask[band.top : band.bottom], band.probs, band.top))
+        runs = together(parts).with_greys(image, mask)
+        defects = measure(*regions(runs, w), w, (0, h), self.min_area_px, self.card.class_names, self.mm_per_px)
+        post = time.perf_counter() - started - clock.inferring
+        times = [1000 * one for one in (clock.framing, clock.inferring - clock.framing, post)]
+
+        def probs() -> np.ndarray:
+            return np.concatenate([band.probs for band in blended([image], grid, self.engine.stream)])
+
+        return mask, defects, View(grid.count(h, w), (grid.h, grid.w), grid.scale), times, probs
 
 
-def _decoded(picture: Picture) -> tuple[np.ndarray, str]:
+class _Clock:
+    """Seconds that a stream of tiles spent before the network, and there (which asks for what comes before)."""
+
+    def __init__(self) -> None:
+        self.framing = self.inferring = 0.0
+
+    def pre(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        started = time.perf_counter()
+        for frame in frames:
+            self.framing += time.perf_counter() - started
+            yield frame
+            started = time.perf_counter()
+
+    def infer(self, answers: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        started = time.perf_counter()
+        for probs in answers:
+            self.inferring += time.perf_counter() - started
+            yield probs
+            started = time.perf_counter()
+
+
+def _decoded(picture: Picture, limits: Limits) -> tuple[np.ndarray, str]:
     """Give the picture as `(H, W, 3) uint8` RGB, and what to call it. Raises ImageError."""
     if isinstance(picture, bytes):
-        return decode_image(picture), "picture"
+        return decode_image(picture, limits=limits), "picture"
     if isinstance(picture, (Path, str)):
-        return read_image(Path(picture)), str(picture)
+        return read_image(Path(picture), limits), str(picture)
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         found = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise ImageError(f"a picture is a file, bytes, or an (H, W, 3) uint8 RGB array: {found} given")

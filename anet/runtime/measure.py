@@ -1,13 +1,13 @@
 """From a mask to a list of measured defects."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from anet.frame import IGNORE, Answer
-from anet.runtime.contrast import contrasts
+from anet.frame import Answer
+from anet.runtime.contrast import contrast
+from anet.runtime.runs import Runs, regions, runs_of, together
 from anet.runtime.shape import RECTANGLE, Corners, Ruler, outline
 
 SCORES, PIXELS = ("score", "mean_score"), ("length_px", "width_px", "angle_deg", "contrast")
@@ -55,24 +55,6 @@ class Defect:
         return facts | ({"contour": [list(point) for point in self.contour()]} if contour else {})
 
 
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Horizontal runs of pixels of one class, row by row: arrays with one value a run.
-
-    Regions are joined and measured from these alone, since labels of 100 megapixels would be 400 MB.
-    """
-
-    row: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray  # behind the last pixel
-    class_id: np.ndarray
-    highest: np.ndarray  # probability of the class
-    total: np.ndarray  # of probabilities
-
-    def __getitem__(self, chosen: np.ndarray) -> "_Runs":
-        return _Runs(*(getattr(self, one.name)[chosen] for one in fields(self)))
-
-
 def find_defects(
     mask: np.ndarray,
     answer: Answer,
@@ -87,67 +69,29 @@ def find_defects(
     `class_names` a class is called by its number, without the `image` (`(H, W, 3) uint8` RGB) there is no contrast, and
     without `scale` (mm per pixel, y and x) nothing in mm.
     """
-    parts = [runs for top, bottom in answer.bands() if (runs := _runs(mask, answer, top, bottom))]
-    if not parts:
-        return ()
-    runs = _Runs(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(_Runs)))
-    owner = _join(runs, mask.shape[1])
-    order = np.argsort(owner, kind="stable")  # each region's runs become one slice, still row by row
-    first = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    found = _measure(runs[order], first, min_area_px, mask, class_names, image, scale)
-    return tuple(sorted(found, key=lambda one: (-one.area_px, one.box[1], one.box[0], one.class_id, one.centroid)))
+    parts = [runs_of(mask[top:bottom], answer.rows(top, bottom), top) for top, bottom in answer.bands()]
+    runs = together(parts)
+    if image is not None:
+        runs = runs.with_greys(image, mask)
+    return measure(*regions(runs, mask.shape[1]), mask.shape[1], (0, len(mask)), min_area_px, class_names, scale)
 
 
-def _runs(mask: np.ndarray, answer: Answer, top: int, bottom: int) -> _Runs | None:
-    """Find the runs of a band of rows; None when it holds none."""
-    band = mask[top:bottom]
-    inside = (band != 0) & (band != IGNORE)
-    if not inside.any():
-        return None
-    change = np.diff(band, axis=1) != 0
-    begins, ends = inside.copy(), inside
-    begins[:, 1:] &= change
-    ends[:, :-1] &= change
-    (row, start), stop = np.nonzero(begins), np.nonzero(ends)[1] + 1
-    probs = answer.rows(top, bottom)
-    channel = np.minimum(band, probs.shape[2] - 1)[..., None].astype(np.intp)  # the only one, or that of the class
-    score = np.append(np.take_along_axis(probs, channel, axis=2), np.float32(0))  # so that the last run may end there
-    cuts = (row[:, None] * band.shape[1] + np.stack([start, stop], axis=1)).ravel()
-    highest, total = np.maximum.reduceat(score, cuts)[::2], np.add.reduceat(score, cuts, dtype=np.float64)[::2]
-    return _Runs(row + top, start, stop, band[row, start], highest, total)
-
-
-def _join(runs: _Runs, width: int) -> np.ndarray:
-    """Give for each run the number of the first run of its 8-connected region."""
-    stride = width + 2  # no run ends where one of the next row begins
-    below = (runs.row + 1) * stride
-    first = np.searchsorted(runs.row * stride + runs.stop, below + runs.start)
-    count = np.searchsorted(runs.row * stride + runs.start, below + runs.stop, side="right") - first
-    upper = np.repeat(np.arange(len(count)), count)
-    lower = np.arange(len(upper)) + np.repeat(first - np.cumsum(count) + count, count)
-    same = runs.class_id[upper] == runs.class_id[lower]
-    upper, lower = upper[same], lower[same]
-    parent = np.arange(len(count))
-    while len(upper):
-        a, b = parent[upper], parent[lower]
-        apart = a != b
-        upper, lower = upper[apart], lower[apart]
-        np.minimum.at(parent, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
-        while (parent[parent] != parent).any():
-            parent = parent[parent]
-    return parent
-
-
-def _measure(
-    runs: _Runs,
+def measure(
+    runs: Runs,
     first: np.ndarray,
-    min_area_px: int,
-    mask: np.ndarray,
-    class_names: tuple[str, ...],
-    image: np.ndarray | None,
-    scale: tuple[float, float] | None,
-) -> Iterator[Defect]:
-    """Measure regions, of which each begins at a `first` run; all but shapes at once, since specks are many."""
+    width: int,
+    rows: tuple[int, int],
+    min_area_px: int = 0,
+    class_names: tuple[str, ...] = (),
+    scale: tuple[float, float] | None = None,
+) -> tuple[Defect, ...]:
+    """Measure regions, of which each begins at a `first` run (see `regions`), as `find_defects` does.
+
+    The picture is `width` wide and reaches from the first to behind the last of `rows`. All but shapes is measured at
+    once, since specks are many.
+    """
+    if not len(first):
+        return ()
     length = runs.stop - runs.start
     area = np.add.reduceat(length, first)
     last = np.append(first[1:], len(length))
@@ -158,31 +102,29 @@ def _measure(
     y = np.add.reduceat(runs.row * length, first) / area
     x = np.add.reduceat((runs.start + runs.stop - 1) * length, first) / (2 * area)
     highest, mean = np.maximum.reduceat(runs.highest, first), np.add.reduceat(runs.total, first) / area
-    large = area >= min_area_px
-    contrast = _contrast(runs, last - first, large, mask, image)
-    triples = np.stack([runs.row, runs.start, runs.stop], axis=1, dtype=np.int32, casting="unsafe")
-    ruler, (h, w) = Ruler(scale), mask.shape
-    for i in np.lexsort([boxes[:, 0], boxes[:, 1], -area])[: np.count_nonzero(large)].tolist():
+    contrasts = contrast(np.add.reduceat(runs.grey, first), area)
+    triples = np.stack([runs.row, runs.start, runs.stop], axis=1).astype(_small(boxes))
+    ruler, found = Ruler(scale), []
+    for i in np.lexsort([boxes[:, 0], boxes[:, 1], -area])[: np.count_nonzero(area >= min_area_px)].tolist():
         x0, y0, x1, y1 = box = tuple(boxes[i].tolist())
         class_id, mine, pixels = int(runs.class_id[first[i]]), slice(first[i], last[i]), int(area[i])
         shape = ruler.shape(runs.row[mine], runs.start[mine], runs.stop[mine], box, pixels)
-        yield Defect(
+        found.append(Defect(
             class_id, class_names[class_id] if class_id < len(class_names) else str(class_id),
             float(highest[i]), float(mean[i]), pixels, box, (float(y[i]), float(x[i])),
-            shape.length_px, shape.width_px, shape.angle_deg, x0 == 0 or y0 == 0 or x1 == w or y1 == h,
-            shape.method, shape.corners, None if np.isnan(contrast[i]) else float(contrast[i]),
+            shape.length_px, shape.width_px, shape.angle_deg,
+            x0 == 0 or x1 == width or y0 == rows[0] or y1 == rows[1],
+            shape.method, shape.corners, None if np.isnan(contrasts[i]) else float(contrasts[i]),
             pixels * scale[0] * scale[1] if scale else None, shape.length_mm, shape.width_mm, triples[mine],
-        )  # fmt: skip
+        ))  # fmt: skip
+    return tuple(sorted(found, key=by_size))
 
 
-def _contrast(
-    runs: _Runs, count: np.ndarray, large: np.ndarray, mask: np.ndarray, image: np.ndarray | None
-) -> np.ndarray:
-    """Give the contrast of each region of `count` runs that is `large`, NaN where there is none."""
-    contrast = np.full(len(count), np.nan)
-    if image is not None and large.any():
-        number = np.repeat(np.where(large, np.cumsum(large) - 1, -1), count)
-        order = np.argsort(runs.row, kind="stable")
-        order = order[number[order] >= 0]
-        contrast[large] = contrasts(image, mask, runs.row[order], runs.start[order], runs.stop[order], number[order])
-    return contrast
+def by_size(one: Defect) -> tuple:
+    """Give the key of the order of defects: largest first, then by position."""
+    return -one.area_px, one.box[1], one.box[0], one.class_id, one.centroid
+
+
+def _small(boxes: np.ndarray) -> type:
+    """Give the type that holds places of runs in the least memory: an endless web has more than 2**31 rows."""
+    return np.int32 if boxes.max() < 2**31 else np.int64

@@ -1,4 +1,4 @@
-"""Inspect a stream of pictures and write what was found, one picture at a time.
+"""Inspect a stream of pictures and write what was found, in their order.
 
     OUT/masks/<name>.png       one class: 0 and 255, to be looked at; several: class ids
     OUT/overlays/<name>.png    the picture with what was found
@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from anet.errors import ImageError, ModelError, OptionError, OutputError
-from anet.files import check_writable, csv_text, printable, sync_folder
+from anet.errors import AnetError, ImageError, OptionError, OutputError
+from anet.files import atomic_write, check_writable, csv_text, printable, sync_folder
 from anet.frame import bands
-from anet.image import list_images, overlay, write_png
-from anet.runtime.inspector import Inspector, Report
+from anet.image import list_images, overlay, png_bytes, write_png
+from anet.runtime.inspector import AHEAD_PX, Inspector, Report
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
 COLUMNS = (
@@ -87,9 +87,11 @@ def inspect_paths(
 
     with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
+        scaled = inspector.card.channels == 1
+        looked = inspector.look_ahead(chain([first], pictures), lambda *found: _draw(*found, overlays, scaled))
         try:
-            for path in chain([first], pictures):
-                outcome, rules = _inspect_one(inspector, path, out, overlays, lines, rows)
+            for path, found in looked:
+                outcome, rules = _write(path, found, out, lines, rows)
                 counts[outcome] += 1
                 fired.update(rules)
                 if progress:
@@ -97,6 +99,8 @@ def inspect_paths(
         except KeyboardInterrupt:
             done = f"stopped: {counts.total()} pictures are complete in {printable(lines.part)}"
             raise KeyboardInterrupt(done) from None
+        finally:
+            looked.close()  # the threads that look ahead begin nothing new
         rows.finish()
         lines.finish()
     return so_far()
@@ -112,25 +116,38 @@ def print_summary(summary: Summary, console: Any) -> None:
         console.print(f"  {name}: {pictures} pictures", highlight=False, soft_wrap=True)
 
 
-def _inspect_one(
-    inspector: Inspector, path: Path, out: Path, overlays: bool, lines: "_Lines", rows: "_Lines"
-) -> tuple[str, set[str]]:
-    """Inspect one picture and write all of its results, its line in results.jsonl last; give outcome, rules fired."""
-    try:
-        image, report = inspector.look(path)
-    except (ImageError, ModelError) as error:
-        lines.write(_line({"file": str(path), "error": str(error)}))
-        return "error", set()
-    name = _free_name(path, out / MASKS)
-    drawn = {"mask": f"{MASKS}/{name}"} | ({"overlay": f"{OVERLAYS}/{name}"} if overlays else {})
-    write_png(out / MASKS / name, report.mask * 255 if inspector.card.channels == 1 else report.mask)
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """A report, and the pictures to write with it: as PNG, or as pixels where both would stand in memory too large."""
+
+    report: Report
+    mask: bytes | np.ndarray
+    overlay: bytes | np.ndarray | None
+
+
+def _draw(image: np.ndarray, report: Report, overlays: bool, scaled: bool) -> _Drawn:
+    """Draw and pack what is written of a picture; `image` is drawn into. `scaled` makes 255 of a mask's 1."""
+    keep = np.asarray if image.size > 3 * AHEAD_PX else png_bytes
+    mask = keep(report.mask * 255 if scaled else report.mask)
     if overlays:
         _lay_over(image, report.mask)
-        write_png(out / OVERLAYS / name, image)
+    return _Drawn(report, mask, keep(image) if overlays else None)
+
+
+def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: "_Lines", rows: "_Lines") -> tuple[str, set[str]]:
+    """Write all results of a picture, its line in results.jsonl last; give outcome and the rules that fired."""
+    if isinstance(found, AnetError):
+        lines.write(_line({"file": str(path), "error": str(found)}))
+        return "error", set()
+    report, name, drawn = found.report, _free_name(path, out / MASKS), {}
+    for key, folder, content in (("mask", MASKS, found.mask), ("overlay", OVERLAYS, found.overlay)):
+        if content is not None:
+            drawn[key] = f"{folder}/{name}"
+            (atomic_write if isinstance(content, bytes) else write_png)(out / folder / name, content)
     rows.write(csv_text(_rows(report)))
-    content = report.to_dict()
-    del content["name"]
-    lines.write(_line({"file": str(path), **content, **drawn}))
+    facts = report.to_dict()
+    del facts["name"]
+    lines.write(_line({"file": str(path), **facts, **drawn}))
     return report.verdict, {reason.rule for reason in report.reasons}
 
 

@@ -143,4 +143,4 @@ def _defect(facts: dict[str, Any]) -> Any:
     box = tuple(map(int, box))
     if len(box) != 4 or len(centroid) != 2 or not isinstance(facts["class_name"], str):
         raise ValueError("another kind of line")
-    return SimpleNamespace(**facts | {"box": box, "centroid": centroid})
+    return SimpleNamespace(**facts | {"box": box, "centroid": centroid, "runs": None})

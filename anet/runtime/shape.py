@@ -1,6 +1,6 @@
 """How long and wide a region is, and its outline. Points are x, y from the picture's corner, as in a box."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,8 +45,16 @@ class Ruler:
     ) -> Shape:
         """Measure one 8-connected region of runs.
 
-        Along the axis: length is that of all branches together, from edge to edge, and width is area by length.
+        Along the axis: length is that of all branches together, from edge to edge, and width is area by length. Rows
+        are counted from the region's own first: OpenCV computes in float32, and a web has no end.
         """
+        x0, y0, x1, y1 = box
+        shape = self._shape(row - y0, start, stop, (x0, 0, x1, y1 - y0), area)
+        return replace(shape, corners=tuple((x, y + y0) for x, y in shape.corners))
+
+    def _shape(
+        self, row: np.ndarray, start: np.ndarray, stop: np.ndarray, box: tuple[int, int, int, int], area: int
+    ) -> Shape:
         if (box[2] - box[0]) * (box[3] - box[1]) == area:  # most specks: no geometry needed
             return _upright(box, self.scale)
         points = np.stack([np.concatenate([start, stop - 1]), np.concatenate([row, row])], axis=1)

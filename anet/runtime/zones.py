@@ -64,11 +64,17 @@ class Zone:
 
 
 def pixels_of(defect: Defect, mask: np.ndarray) -> np.ndarray:
-    """Give the pixels of a defect inside its box, `(y1 - y0, x1 - x0) bool`, from the mask it was found in.
+    """Give the pixels of a defect inside its box, `(y1 - y0, x1 - x0) bool`, from its runs or its mask.
 
-    Of all regions of its class there, it alone reaches all four sides of the box: two that did would have to cross.
+    In the mask: of all regions of its class there, it alone reaches all four sides; two that did would have to cross.
     """
     x0, y0, x1, y1 = defect.box
+    if defect.runs is not None:
+        change = np.zeros((y1 - y0, x1 - x0 + 1), np.int8)
+        row, start, stop = (defect.runs - (y0, x0, x0)).T
+        change[row, start] += 1
+        change[row, stop] -= 1  # no run of the same row begins where another ends
+        return np.cumsum(change, axis=1, dtype=np.int8)[:, :-1].view(bool)
     same = (mask[y0:y1, x0:x1] == defect.class_id).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(same, connectivity=8)
     spans = (stats[1:, cv2.CC_STAT_WIDTH] == x1 - x0) & (stats[1:, cv2.CC_STAT_HEIGHT] == y1 - y0)

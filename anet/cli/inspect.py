@@ -1,0 +1,52 @@
+"""`anet inspect`: the verb of the line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anet.cli.app import app, console
+from anet.cli.options import Threads
+
+
+@app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(help="An exported bundle.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
+        "inspected"
+    ),
+    rules: Annotated[Path | None, typer.Option(help="TOML file of pass/fail rules, instead of the bundle's.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's, 0..1.")] = None,
+    min_area: Annotated[int | None, typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
+    mm_per_px: Annotated[
+        str | None,
+        typer.Option(help="Size of a pixel, to measure in mm: 0.05, or 0.05,0.048 (y,x), or a calibration file."),
+    ] = None,
+    tiles: Annotated[
+        bool | None,
+        typer.Option("--tiles/--no-tiles", help="Cut pictures into tiles; by default those much larger than trained."),
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="Of tiles: network pixels for one of the picture.")] = None,
+    overlap: Annotated[float | None, typer.Option(help="Of tiles: share of a side, 0..0.5; 0.25 by default.")] = None,
+    engine: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    precision: Annotated[str | None, typer.Option(help="f32, f16 or int8, instead of the recommended one.")] = None,
+    threads: Threads = 0,
+) -> None:
+    """Inspect pictures without torch. Exit code 0: all accepted, 3: some warned of, 1: some rejected, 2: some in error.
+
+    The worst counts. Without rules, any defect rejects.
+    """
+    from anet.runtime.calibrate import read_calibrated, read_scale
+    from anet.runtime.inspector import Inspector
+    from anet.runtime.progress import shown_progress
+    from anet.runtime.results import inspect_paths, print_summary
+    from anet.runtime.tiling import tiles_of
+
+    mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))
+    cut = tiles_of(tiles, scale, overlap)
+    inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, calibrated_px=size)
+    with shown_progress(paths) as progress:
+        summary = inspect_paths(inspector, paths, out, progress=progress)
+    print_summary(summary, console)
+    raise typer.Exit(summary.exit_code)

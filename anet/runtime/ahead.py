@@ -1,0 +1,34 @@
+"""Work done in threads, ahead of who asks for it, and handed out in order."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 0) -> Iterator[tuple[Item, Result]]:
+    """Give each item with `work(item)`, in order; `threads` (0: one a core) work, at most one result each waits.
+
+    What `work` raises is raised when its item's turn comes. When the caller stops, no further item is begun.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    begun: deque[tuple[Item, Future]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="anet")
+    try:
+        for item in items:
+            begun.append((item, pool.submit(work, item)))
+            if len(begun) > threads:
+                yield _finished(begun)
+        while begun:
+            yield _finished(begun)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _finished(begun: deque[tuple[Item, Future]]) -> tuple[Item, Result]:
+    item, future = begun.popleft()
+    return item, future.result()

@@ -1,0 +1,136 @@
+"""Endless webs: rows come in, verdicts on stretches of the web come out, memory stays flat."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anet.errors import OptionError
+from anet.frame import decide
+from anet.runtime.contrast import REACH
+from anet.runtime.measure import Defect, by_size, measure
+from anet.runtime.rules import Reason
+from anet.runtime.runs import Runs, regions, runs_of, together
+from anet.runtime.tiling import Band, blended
+
+if TYPE_CHECKING:
+    from anet.runtime.inspector import Inspector
+
+MOST_RUNS = 200_000  # of defects that are not yet at an end: then they are cut, so that memory stays flat
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rows of a web and the defects that end there, with places in rows of the whole web; rules are asked for each.
+
+    Numbers of defects in `reasons` count from 1 within the stretch.
+    """
+
+    top: int
+    bottom: int
+    verdict: str
+    defects: tuple[Defect, ...]  # largest first
+    reasons: tuple[Reason, ...]
+    model: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        head = {"model": self.model, "top": self.top, "bottom": self.bottom, "verdict": self.verdict}
+        return {
+            **head,
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "defects": [defect.to_dict() for defect in self.defects],
+        }
+
+
+def inspect_web(inspector: "Inspector", strips: Iterable[np.ndarray], every: int | None) -> Iterator[Stretch]:
+    """See `Inspector.inspect_stream`, whose work this is."""
+    grid = inspector.grid()
+    every = grid.h if every is None else every
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise OptionError(f"every is {every!r:.60}: a whole number of rows, 1 or more, would work")
+    zoned = [rule.name for rule in inspector.rules.rules if rule.zone is not None]
+    if zoned:
+        raise OptionError(f"rule {zoned[0]!r} has a zone, which is drawn on a picture: a web needs rules without zones")
+    return _stretches(inspector, blended(strips, grid, inspector.engine.stream), every)
+
+
+def _stretches(inspector: "Inspector", bands: Iterator[Band], every: int) -> Iterator[Stretch]:
+    """Gather defects by the stretch of `every` rows in which they end."""
+    waiting: list[Defect] = []
+    top = end = width = 0
+
+    def stretch(bottom: int, width: int) -> Stretch:
+        mine = tuple(sorted((one for one in waiting if one.box[3] <= bottom), key=by_size))
+        nothing = np.broadcast_to(np.uint8(0), (bottom, width))  # defects know their pixels
+        verdict, reasons = inspector.rules.decide(mine, nothing, inspector.mm_per_px)
+        return Stretch(top, bottom, verdict, mine, reasons, inspector.card.id)
+
+    for end, width, found in _closed(inspector, bands):
+        waiting += found
+        while top + every < end:  # one that reaches the last row may go on
+            yield stretch(top + every, width)
+            top += every
+            waiting = [one for one in waiting if one.box[3] > top]
+    if end > top:
+        yield stretch(end, width)
+
+
+def _closed(inspector: "Inspector", bands: Iterator[Band]) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
+    """Give how many rows are done, the web's width, and defects that have come to their end in them."""
+    tracker = _Tracker(inspector)
+    for band in bands:
+        yield from tracker.take(band)
+    yield from tracker.finish()
+
+
+class _Tracker:
+    """Follows regions from band to band. Rows are measured once what surrounds them has been seen."""
+
+    def __init__(self, inspector: "Inspector"):
+        self.inspector = inspector
+        self.border = self.measured = self.origin = self.bottom = 0  # rows; `origin` is the first that is kept
+        self.image = self.mask = np.zeros(0, np.uint8)
+        self.new: Runs | None = None  # of rows not yet measured
+        self.open: Runs | None = None  # of regions that reach the last row measured
+
+    def take(self, band: Band) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
+        mask = decide(band.probs, self.inspector.threshold)
+        runs = runs_of(mask, band.probs, band.top)
+        if self.new is None:
+            self.image, self.mask, self.new, self.open = band.image, mask, runs, runs[:0]
+        else:
+            self.image = np.concatenate([self.image, band.image])
+            self.mask, self.new = np.concatenate([self.mask, mask]), together([self.new, runs])
+        self.bottom = band.bottom
+        if self.bottom - REACH > self.measured:
+            yield self._measure(self.bottom - REACH, False)
+
+    def finish(self) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
+        if self.new is not None:
+            yield self._measure(self.bottom, True)
+
+    def _measure(self, end: int, last: bool) -> tuple[int, int, tuple[Defect, ...]]:
+        """Measure the regions that end above row `end`; the `last` time, all."""
+        assert self.new is not None and self.open is not None
+        width, count = self.mask.shape[1], int(np.searchsorted(self.new.row, end))
+        ready = self.new[:count].with_greys(self.image, self.mask, self.origin)
+        self.new = self.new[count:]
+        runs, first = regions(together([self.open, ready]), width)
+        sizes = np.diff(first, append=len(runs))
+        goes_on = runs.row[first + sizes - 1] == end - 1
+        cut = last or sizes[goes_on].sum() > MOST_RUNS
+        goes_on &= not cut
+        inspector, held = self.inspector, np.repeat(goes_on, sizes)
+        sizes = sizes[~goes_on]
+        found = measure(
+            runs[~held], np.cumsum(sizes) - sizes, width, (self.border, end if cut else -1),
+            inspector.min_area_px, inspector.card.class_names, inspector.mm_per_px,
+        )  # fmt: skip
+        rest = runs[held]
+        self.open = rest[np.lexsort([rest.start, rest.row])]
+        self.border, self.measured = end if cut else self.border, end
+        keep = max(0, end - REACH) - self.origin
+        self.image, self.mask, self.origin = self.image[keep:], self.mask[keep:], self.origin + keep
+        return end, width, found
