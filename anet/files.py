@@ -72,6 +72,38 @@ def read_plain(path: Path, most: int, error: type[AnetError]) -> bytes:
         raise error(f"cannot read {printable(path)}: {getattr(reason, 'strerror', None) or reason}") from reason
 
 
+@contextlib.contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `out` at the end, flushed and at once; after an error nothing is left behind.
+
+    A folder that is `out` already is replaced: a reader sees the old one or the new one, and for a moment none. Raises
+    OutputError.
+    """
+    out = Path(out).absolute()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
+            made, old = Path(parent) / "made", Path(parent) / "old"
+            made.mkdir()
+            yield made
+            for path in made.rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    with open(path, "rb") as stream:
+                        os.fsync(stream.fileno())
+            sync_folder(made)
+            if out.exists():
+                out.rename(old)
+            try:
+                made.rename(out)
+            except OSError:
+                if old.exists():
+                    old.rename(out)
+                raise
+            sync_folder(out.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's own entry, so that a rename inside it survives power loss."""
     handle = os.open(folder, os.O_RDONLY)

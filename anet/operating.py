@@ -1,6 +1,7 @@
 """`anet threshold`: choose a model's threshold and smallest area by what they cost, on validation pictures only."""
 
 import contextlib
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from rich.table import Column, Table
 
 from anet.errors import DataError, ModelError
 from anet.evaluation import prepare
-from anet.files import atomic_write, printable, sha256, write_json
-from anet.runtime.card import CARD, read_bundle
+from anet.export.page import page
+from anet.files import appearing, printable, sha256, write_json
+from anet.runtime.card import CARD, PAGE, Card, read_card, read_listed
+from anet.runtime.model_api import with_threshold
 from anet.scoring.bounds import Rate
 from anet.scoring.regions import survey
 from anet.scoring.risk import Aim, Choice, Point, choose, point_at
@@ -87,11 +90,10 @@ def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: s
     """
     model = Path(model)
     if (model / CARD).exists():
-        file, card = model / CARD, read_bundle(model)[0]
-        _check_same(file, digest)
-        changed = replace(card, provenance={**card.provenance, "threshold": provenance}, **_values(point))
-        atomic_write(file, changed.sealed())
-        return file
+        card = read_card(model)
+        _check_same(model / CARD, digest)
+        _write_bundle(model, card, replace(card, provenance=_with(card.provenance, provenance), **_values(point)))
+        return model / CARD
     from anet.training.checkpoint import find_model, load_model, save_model
     from anet.training.run import PLAN, locked
 
@@ -99,9 +101,28 @@ def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: s
     with locked(file.parent) if (file.parent / PLAN).exists() else contextlib.nullcontext():
         network, facts = load_model(file)
         _check_same(file, digest)
-        changed = replace(facts, provenance={**facts.provenance, "threshold": provenance}, **_values(point))
+        changed = replace(facts, provenance=_with(facts.provenance, provenance), **_values(point))
         save_model(file, network.state_dict(), changed)
     return file
+
+
+def _write_bundle(bundle: Path, card: Card, changed: Card) -> None:
+    """Write a bundle anew, at once: the threshold stands in its page, too, and for Model API in its models."""
+    content = {name: read_listed(bundle, card, name) for name in card.files}
+    for name in content:
+        if name.endswith((".xml", ".onnx")):
+            content[name] = with_threshold(content[name], changed.threshold)
+        if name == PAGE:
+            content[name] = page(changed).encode()
+    changed = replace(changed, files={name: sha256(one) for name, one in content.items()})
+    with appearing(bundle.resolve()) as made:
+        shutil.copytree(bundle, made, symlinks=True, dirs_exist_ok=True)  # with what is not ours
+        for name, one in {**content, CARD: changed.sealed()}.items():
+            (made / name).write_bytes(one)
+
+
+def _with(provenance: dict[str, Any], threshold: dict[str, Any]) -> dict[str, Any]:
+    return {**provenance, "threshold": threshold}
 
 
 def _values(point: Point) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from anet.runtime.card import Card, read_card
 from anet.scoring.report import Table
 
 PROOF = 200  # validation pictures on which an export is compared with torch, at most
-CALIBRATION = 128  # training pictures from which int8 takes its ranges: seconds each hundred
+CALIBRATION = 64  # training pictures from which int8 takes its ranges: most of the time of an export
 RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
 SIZE = 224  # of the network's input, as the paper's for NEU-Seg
 SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 160

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,15 @@ import pytest
 from torch import nn
 
 from anet.errors import ModelError, OptionError
-from anet.export.convert import threshold_text, with_threshold
+from anet.export import deployable
 from anet.export.deployable import export_bundle
+from anet.files import UNSEALED, seal, sha256
 from anet.frame import decide
+from anet.pipeline import read_size
+from anet.provenance import machine
 from anet.runtime.card import CARD, ONNX, check_bundle, read_card
 from anet.runtime.engine import Engine, ov
+from anet.runtime.model_api import threshold_text, with_threshold
 from tests.test_export import SIZE, facts, frames, network
 from tests.test_runtime import reseal
 
@@ -169,13 +174,80 @@ def test_an_onnx_file_cut_short_is_one_clear_line(tmp_path, cut):
 
 def refused(bundle: Path, content: bytes, says: str) -> None:
     """Seal foreign bytes into a bundle and hold that the engine refuses them."""
-    from anet.files import sha256
-
     (bundle / ONNX).write_bytes(content)
     reseal(bundle, files={**read_card(bundle).files, ONNX: sha256(content)})
     with pytest.raises(ModelError, match=says) as caught:
         Engine(bundle, 1, engine="onnxruntime").probs(frames(1)[0])
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+# int8
+
+
+@dataclass(frozen=True)
+class Bright:
+    """A picture with a bright square, and its mask."""
+
+    name: str
+
+    def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[10:40, 20:50] = 1
+        return np.repeat(60 + 120 * mask[..., None], 3, 2), mask
+
+
+class Brightness(nn.Module):
+    """A network that finds what is bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 3, padding=1)
+        nn.init.constant_(self.layer.weight, 0.5)
+        nn.init.constant_(self.layer.bias, -2.0)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(("faster", "max_drop", "why"), [(True, 5, None), (False, 5, "not faster"), (True, -1, "IoU")])
+def test_int8_is_kept_where_it_is_faster_and_loses_little(tmp_path, monkeypatch, faster, max_drop, why):
+    def timed(engines, frame):
+        each = {name: {"median_ms": 1.0 + (name.endswith("int8") != faster), "p95_ms": 3.0} for name in engines}
+        return {"machine": machine(), **each}
+
+    monkeypatch.setattr(deployable, "speed", timed)
+    formats = ("openvino", "int8")
+    bundle = export_bundle(Brightness(), facts(), tmp_path / "model", [Bright("a")], formats, max_drop=max_drop)
+    card, page = check_bundle(bundle), (bundle / "CARD.md").read_text()
+    assert 0.8 < card.parity["torch"]["iou"] <= 1 and "openvino int8" in card.parity and "openvino int8" in page
+    if why is None:
+        assert card.precision == Engine(bundle, 1).precision == "int8" and not card.left_out
+        assert Engine(bundle, 1, "f32").precision == "f32"
+    else:
+        assert why in card.left_out["int8"] and card.left_out["int8"] in page and card.precision == "f32"
+        assert not list(bundle.glob("*int8*"))
+        with pytest.raises(OptionError, match=why):
+            Engine(bundle, 1, "int8")
+
+
+def test_a_package_that_is_missing_leaves_its_format_out_and_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(deployable.NEEDS, "int8", ("no_such_package",))
+    bundle = export_bundle(Brightness(), facts(), tmp_path / "model", [Bright("a")], ("openvino", "int8"))
+    assert "pip install 'anet-inspect[export]'" in read_card(bundle).left_out["int8"]
+
+
+@pytest.mark.parametrize(("formats", "says"), [((), "no format"), (("ncnn",), "ncnn"), (("int8",), "add openvino")])
+def test_formats_that_cannot_be_are_refused(tmp_path, formats, says):
+    with pytest.raises(OptionError, match=says):
+        export_bundle(Brightness(), facts(), tmp_path / "model", frames(1), formats)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "x", "224x", "-32", "224x320x3", "33", "0", "²", "9" * 30, "dynamisch"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(OptionError):
+        read_size(text)
+    assert read_size("224x320") == (224, 320) and read_size("64") == (64, 64) and read_size("dynamic") == (0, 0)
 
 
 # every file
@@ -212,8 +284,6 @@ def test_a_card_of_the_first_format_is_still_read(tmp_path):
     bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
     whole = json.loads((bundle / CARD).read_bytes())
     old = {key: value for key, value in whole.items() if key not in ("h", "w", "left_out", "speed", "precision")}
-    from anet.files import UNSEALED, seal
-
     (bundle / CARD).write_bytes(seal(json.dumps({**old, "size": SIZE, "format": 1, "sha256": UNSEALED}).encode()))
     card = read_card(bundle)
     assert (card.h, card.w, card.format) == (SIZE, SIZE, 2) and Engine(bundle, 1).probs(frames(1)[0]).any()
@@ -248,6 +318,24 @@ def test_the_threshold_of_model_api_can_be_changed_in_a_file(name):
     changed = with_threshold(content, 0.125)
     assert len(changed) == len(content) and threshold_text(0.125).encode() in changed
     assert threshold_text(0.5).encode() not in changed and with_threshold(changed, 0.5) == content
+
+
+def test_a_threshold_that_is_chosen_later_reaches_model_api_and_the_page(tmp_path):
+    from anet.operating import write_point
+    from anet.runtime.card import PAGE
+    from anet.scoring.bounds import measured
+    from anet.scoring.risk import Point
+
+    bundle = Path(shutil.copytree(bundle_of(), tmp_path / "model"))
+    (bundle / "notes.txt").write_text("keep")
+    none = measured(0, 0, 0.95)
+    point = Point(0.125, 7, none, none, none, None)
+    write_point(bundle, point, {"by": "test"}, sha256((bundle / CARD).read_bytes()))
+    card = check_bundle(bundle)
+    assert (card.threshold, card.min_area_px) == (0.125, 7) and "above 0.125" in (bundle / PAGE).read_text()
+    graph = ov.Core().read_model(bundle / "model.xml")
+    assert graph.get_rt_info(["model_info", "soft_threshold"]).astype(str) == threshold_text(0.125)
+    assert (bundle / "notes.txt").read_text() == "keep" and [one.name for one in tmp_path.iterdir()] == ["model"]
 
 
 def test_the_network_itself_is_exported_for_both_engines(tmp_path):

@@ -226,4 +226,4 @@ def test_files_are_flushed_before_and_the_folder_after_the_rename(tmp_path, monk
     export_bundle(Tiny(), facts(), tmp_path / "model", frames(1))
     names = [Path(one).name for one in seen if one == "rename" or Path(one).is_relative_to(tmp_path)]
     assert sorted(names[:4]) == ["CARD.md", "card.json", "model.bin", "model.xml"]
-    assert names[4:] == ["bundle", "rename", tmp_path.name]
+    assert names[4:] == ["made", "rename", tmp_path.name]

@@ -2,20 +2,18 @@
 
 import io
 import json
-import re
 import warnings
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
 from anet.runtime.engine import ov
+from anet.runtime.model_api import model_info
 
 NAMES = ("feature_vector", "segmentation")  # of the outputs; Model API allows no other name beside segmentation's
 OPSET = 18
-THRESHOLD = re.compile(rb'(soft_threshold(?:" value="|" ?value="| value="|\x12\x0f))(\d\.\d{9}e-\d\d)')
 
 
 class Answers(nn.Module):
@@ -93,28 +91,6 @@ def anet_info(card: Card) -> dict[str, str]:
         "input": "1,h,w,3 uint8 RGB, the picture from the top left, grey around it",
         "output": "1,h,w,channels float32 probabilities",
     }
-
-
-def model_info(card: Card) -> dict[str, str]:
-    """Give the keys of OpenVINO's Model API. It stretches pictures to the network's size: give it the same shape."""
-    return {
-        "model_type": "Segmentation",
-        "labels": " ".join(name.replace(" ", "_") for name in card.class_names[1:]),  # parted by spaces there
-        "resize_type": "standard",
-        "blur_strength": "1",  # none
-        "soft_threshold": threshold_text(card.threshold),
-        "return_soft_prediction": "True",
-    }
-
-
-def threshold_text(threshold: float) -> str:
-    """Give the least float32 above `threshold`, always as 15 letters: Model API keeps what is not below."""
-    return f"{float(np.nextafter(np.float32(threshold), np.float32(1))):.9e}"
-
-
-def with_threshold(content: bytes, threshold: float) -> bytes:
-    """Give the bytes of a model file (IR or ONNX) with another threshold for Model API, of the same length."""
-    return THRESHOLD.sub(lambda found: found.group(1) + threshold_text(threshold).encode(), content)
 
 
 def _example(card: Card) -> Tensor:

@@ -3,10 +3,7 @@
 import copy
 import importlib.util
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
 from anet.export.page import page
 from anet.export.parity import Shown, check_equal, parity, speed, why_not_int8
-from anet.files import printable, sha256, sync_folder
+from anet.files import appearing, printable, sha256
 from anet.frame import channels_of
 from anet.nets.deployable import Deployable
 from anet.runtime.bundled_rules import listed_rules, rules_to_keep
@@ -60,6 +57,7 @@ def export_bundle(
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
+    _check_target(out)
     rules = rules_to_keep(out, names)
     samples = [Shown("frame", one) if isinstance(one, np.ndarray) else one for one in pictures]
     deployable = Deployable(copy.deepcopy(network).cpu().float(), card.mean, card.std).eval()
@@ -152,45 +150,9 @@ def _check_formats(formats: Sequence[str]) -> None:
         raise OptionError("int8 is held against float32, and kept where it is faster: add openvino to the formats")
 
 
-@contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `out` at the end, flushed and at once; after an error nothing is left behind.
-
-    Raises OutputError where `out` is neither new, nor empty, nor a bundle.
-    """
-    _check_target(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
-            made = Path(parent) / "bundle"
-            made.mkdir()
-            yield made
-            _put_in_place(made, out, Path(parent) / "old")
-    except OSError as error:
-        raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
-
-
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
     ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}
     if held and not (CARD in held and held <= {*ours, *listed_rules(out)}):
         raise OutputError(f"{printable(out)} exists and is no model bundle: it is not replaced, give another name")
-
-
-def _put_in_place(made: Path, out: Path, old: Path) -> None:
-    """Flush `made` and rename it to `out`; what was there goes to `old`, or comes back when the rename fails."""
-    for path in made.iterdir():
-        with open(path, "rb") as stream:
-            os.fsync(stream.fileno())
-    sync_folder(made)
-    if out.exists():
-        out.rename(old)
-    try:
-        made.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    sync_folder(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
