@@ -1,6 +1,13 @@
-"""`results/`: one JSON file a scored model, and the tables that are printed from them."""
+"""`results/`, the ledger: one JSON file a finished run, where each lies, and the tables that are printed from them.
+
+`<data>/<task>/<protocol>/<network>-<recipe>-s<seed>.json`; whatever is not the usual stands in the name, see `place`.
+Format 2 is written by `anet study`: scores on test and validation. Format 1, of `anet eval`, has those of one part.
+"""
 
 import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,52 +16,122 @@ from rich.console import Console
 from anet.errors import DataError
 from anet.files import printable
 
+FORMAT = 2
+USUAL_SIZE = 224  # the paper's for NEU-Seg; any other goes into the name
 HEAD = (
     "data", "task", "protocol", "network", "recipe", "epochs", "seed", "IoU", "IoU, mean of pictures", "Dice",
     "precision", "recall", "escapes", "test pictures",
 )  # fmt: skip
+SUMMARY_HEAD = (
+    "data", "task", "protocol", "network", "recipe", "epochs", "batch", "size", "seeds", "IoU", "IoU, mean of pictures",
+    "boundary F", "Dice", "precision", "recall",
+)  # fmt: skip
 BEGIN, END = "<!-- printed by `anet results` -->", "<!-- end of print -->"
 
 
+def place(
+    data: str, task: str, protocol: str, network: str, recipe: str, seed: int, split_seed: int = 0, free: bool = False,
+    epochs: int | None = None, batch: int | None = None, size: int = USUAL_SIZE, aux: bool | None = None,
+) -> str:  # fmt: skip
+    """Give the name of a run: where its result lies below `results/`, without suffix. Equal runs, equal names.
+
+    None is the recipe's own epochs and batch, and the network's own choice of auxiliary heads: these stay out of the
+    name. All else is in it, so that a shorter run never passes for a whole one:
+    `mt/defect+free/grouped-split1/anet-strong-e75-b8-size256-s0`.
+    """
+    changes = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
+    changes += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
+    part = f"{protocol}-split{split_seed}" if split_seed else protocol
+    return f"{data}/{task}{'+free' * free}/{part}/{network}-{recipe}{changes}-s{seed}"
+
+
 def read(path: Path) -> dict[str, Any]:
-    """Read a result file. Raises DataError when it is none."""
+    """Read a result file of either format. Raises DataError when it is none."""
     try:
         content = json.loads(path.read_text())
+        if content["format"] not in (1, FORMAT):
+            raise ValueError(f"format {content['format']}, this anet reads 1 and {FORMAT}")
         row(content)
         return content
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{printable(path)} is no result file: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{printable(path)} is no result file: {printable(str(error))}") from error
+
+
+def read_all(folder: Path) -> list[dict[str, Any]]:
+    """Read all results below `folder`, sorted by path; measured speeds of `anet bench` lie apart. Raises DataError."""
+    folder = Path(folder)
+    return [read(path) for path in sorted(folder.rglob("*.json")) if path.relative_to(folder).parts[0] != "speed"]
+
+
+def percent(content: dict[str, Any], key: str) -> float | None:
+    """Give a score on test in percent: the mean over the defect classes that have one, None where none has."""
+    values = content.get("closely", {}).get(key) if key == "boundary_f" else content["scores"][key]
+    known = [value for value in (values or [])[1:] if value is not None]
+    return 100 * sum(known) / len(known) if known else None
 
 
 def row(content: dict[str, Any]) -> tuple[str, ...]:
-    """Give one result as cells in the order of HEAD; ratios are the mean over the defect classes, in percent."""
+    """Give one result as cells in the order of HEAD."""
     scores, model, recipe = content["scores"], content["model"], content["model"]["recipe"]
     split = content["split"]
-
-    def percent(key: str) -> str:
-        known = [value for value in scores[key][1:] if value is not None]
-        return f"{100 * sum(known) / len(known):.1f}" if known else "–"
-
+    keys = ("iou", "iou_mean_pictures", "dice", "precision", "recall")
     return (
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
-        model["network"], recipe["name"],
-        f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]), percent("iou"),
-        percent("iou_mean_pictures"), percent("dice"), percent("precision"), percent("recall"),
+        model["network"], recipe["name"], f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
+        *(_cell([percent(content, key)]) for key in keys),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
 
 
 def table(folder: Path) -> str:
     """Give all results below `folder` as a Markdown table, sorted by path. Raises DataError."""
-    files = sorted(Path(folder).rglob("*.json"))
-    if not files:
-        raise DataError(f"{printable(folder)} holds no result file: `anet eval ... --out FILE` writes one")
-    rows = [row(read(path)) for path in files]
-    lines = [" | ".join(cells) for cells in (HEAD, ("---",) * len(HEAD), *rows)]
-    return "".join(f"| {line} |\n" for line in lines)
+    return _markdown(HEAD, map(row, _some(folder)))
+
+
+def summary(folder: Path) -> str:
+    """Give a Markdown table with a row for all seeds of a run: mean ± standard deviation. Raises DataError.
+
+    Two runs are of one row when they differ in nothing but their seed; the standard deviation is that of a sample.
+    """
+    rows = defaultdict(list)
+    for content in _some(folder):
+        split, model, recipe, data = content["split"], content["model"], content["model"]["recipe"], content["data"]
+        task = f"{data['task']} with sound ones" if data["free"] else data["task"]
+        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], recipe["name"])
+        rows[(*head, *(str(one) for one in (recipe["epochs"], recipe["batch"], model["size"])))].append(content)
+    keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
+    cells = (
+        (
+            *head,
+            str(len({one["model"]["seed"] for one in same})),
+            *(_cell([percent(one, k) for one in same]) for k in keys),
+        )
+        for head, same in rows.items()
+    )
+    return _markdown(SUMMARY_HEAD, cells)
 
 
 def print_result_file(path: Path, console: Console) -> None:
     """Print one result file in short."""
     cells = dict(zip(HEAD, row(read(path)), strict=True))
     console.print(", ".join(f"{key} {cells[key]}" for key in HEAD[7:]), highlight=False, soft_wrap=True)
+
+
+def _some(folder: Path) -> list[dict[str, Any]]:
+    found = read_all(folder)
+    if not found:
+        raise DataError(f"{printable(folder)} holds no result file: `anet eval ... --out FILE` writes one")
+    return found
+
+
+def _cell(values: list[float | None]) -> str:
+    """Give the mean of what is known, with its spread where there are several."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {statistics.stdev(known):.1f}" if len(known) > 1 else ""
+    return f"{statistics.fmean(known):.1f}{spread}"
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ("---",) * len(head), *rows))

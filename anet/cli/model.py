@@ -124,8 +124,13 @@ def run(
 
 
 @app.command()
-def results(folder: Annotated[Path, typer.Argument(help="Folder of result files.")] = Path("results")) -> None:
+def results(
+    folder: Annotated[Path, typer.Argument(help="Folder of result files.")] = Path("results"),
+    seeds: Annotated[
+        bool, typer.Option("--summary", help="One row for all seeds of a run: mean ± standard deviation.")
+    ] = False,
+) -> None:
     """Print the table of all results as Markdown."""
-    from anet.results import table
+    from anet.results import summary, table
 
-    print(table(folder), end="")
+    print(summary(folder) if seeds else table(folder), end="")

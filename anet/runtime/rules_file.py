@@ -80,7 +80,7 @@ def class_faults(rules: Rules, class_names: Sequence[str]) -> Iterator[Fault]:
         for name in rule.classes:
             if name not in class_names[1:]:
                 yield Fault(
-                    "error", _about(rule.name), f"no class {name!r} in this model{_nearest(name, class_names[1:])}"
+                    "error", _about(rule.name), f"no class {name!r} in this model{nearest(name, class_names[1:])}"
                 )
     for name in class_names[1:]:
         if all(rule.classes and name not in rule.classes for rule in rules.rules):
@@ -121,7 +121,7 @@ class _Reader:
 
     def _keys(self, where: str, table: dict[str, Any], known: Sequence[str]) -> None:
         for key in table.keys() - set(known):
-            self.error(where, f"unknown key {key!r}{_nearest(key, known)}")
+            self.error(where, f"unknown key {key!r}{nearest(key, known)}")
 
     def _zone(self, name: str, facts: Any) -> Zone | None:
         where = f"zone {name!r}"
@@ -172,7 +172,7 @@ class _Reader:
             self.error(where, f"classes is a list of names: {classes!r:.80} found; without it, all are meant")
         zone = facts.get("zone")
         if zone is not None and (not isinstance(zone, str) or zone not in zones):
-            near = _nearest(zone, zones) if isinstance(zone, str) else ""
+            near = nearest(zone, zones) if isinstance(zone, str) else ""
             self.error(where, f"no zone {zone!r:.80}{near}")
         limits, least = ({key: facts[key] for key in keys if key in facts} for keys in (LIMITS, LEAST))
         for key, value in (limits | least).items():
@@ -230,7 +230,7 @@ def _points(value: Any) -> Points | None:
     return tuple((float(x), float(y)) for x, y in points) if plain else None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was meant, or all of them."""
     names = list(known)
     near = difflib.get_close_matches(name, names, 1)

@@ -1,0 +1,1 @@
+"""Studies: plans of many trainings, worked through on any machine into the ledger of results."""

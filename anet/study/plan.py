@@ -1,0 +1,262 @@
+"""The TOML file of a study: which trainings there are to be, or all that is wrong with it at once."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from anet.data import PROTOCOLS, known, load, split
+from anet.errors import AnetError, OptionError
+from anet.files import printable, read_plain
+from anet.frame import Frame
+from anet.nets import NETWORKS
+from anet.results import USUAL_SIZE, place
+from anet.runtime.rules_file import Fault, nearest
+from anet.training.recipes import RECIPES
+
+MOST_BYTES, MOST_RUNS, MOST = 2**20, 100_000, 2**31
+LISTS = {"tasks": None, "protocols": None, "networks": None, "recipes": ["strong"], "seeds": [0], "split_seeds": [0]}
+NUMBERS = ("epochs", "batch", "size")
+ROW_KEYS = ("data", *LISTS, *NUMBERS, "free")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]*")  # of data and tasks: parts of a path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a plan; None is the recipe's own number."""
+
+    data: str  # as the ledger calls the data set
+    task: str
+    free: bool
+    protocol: str
+    split_seed: int
+    network: str
+    recipe: str
+    epochs: int | None
+    batch: int | None
+    size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Where the result lies below `results/`, without suffix."""
+        return place(**asdict(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields as a dict for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trainings of a file, in its order, each once; `folders` says where each data set lies below a data root."""
+
+    path: Path
+    folders: dict[str, str]
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class PlanCheck:
+    """All that `check_plan` found."""
+
+    path: Path
+    runs: int
+    faults: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every run of the plan could begin."""
+        return all(fault.level != "error" for fault in self.faults)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        faults = [fault.to_dict() for fault in self.faults]
+        return {"path": str(self.path), "ok": self.ok, "runs": self.runs, "faults": faults}
+
+
+def check_plan(path: Path, data_root: Path) -> PlanCheck:
+    """Find every fault of a plan, its data included. Raises OptionError for a file that cannot be read at all."""
+    plan, faults = look_at_plan(Path(path))
+    reasons = {(run.data, reason) for run, reason in data_faults(plan, data_root).items()}
+    faults += tuple(Fault("error", f"data {name!r}", reason) for name, reason in sorted(reasons))
+    return PlanCheck(Path(path), len(plan.runs), faults)
+
+
+def print_check(check: PlanCheck, console: Console) -> None:
+    """Print the faults of a plan."""
+    for fault in check.faults:
+        console.print(f"{fault.level:<6} {fault}", highlight=False, soft_wrap=True)
+    state = f"{check.runs} run{'s' if check.runs != 1 else ''}, no errors" if check.ok else "not usable as it is"
+    console.print(f"{printable(check.path)}: {state}", highlight=False, soft_wrap=True)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan. Raises OptionError with its first fault, and how many there are."""
+    plan, faults = look_at_plan(Path(path))
+    errors = [fault for fault in faults if fault.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more: `anet study check` lists them)" if len(errors) > 1 else ""
+        raise OptionError(f"{printable(path)}: {errors[0]}{more}")
+    return plan
+
+
+def look_at_plan(path: Path) -> tuple[Plan, tuple[Fault, ...]]:
+    """Read a plan and give the runs of its sound rows, and every fault but those of data. Raises OptionError."""
+    content = read_plain(path, MOST_BYTES, OptionError)
+    try:
+        table = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = "too deep" if isinstance(error, RecursionError) else error
+        return Plan(path, {}, ()), (Fault("error", "", f"is no TOML in UTF-8: {printable(str(reason))[:200]}"),)
+    reader = _Reader()
+    folders, runs = reader.plan(table)
+    return Plan(path, folders, runs), tuple(reader.faults)
+
+
+def data_faults(plan: Plan, data_root: Path) -> dict[Run, str]:
+    """Give what keeps runs from their pictures: missing folders, unknown tasks, splits that cannot be made.
+
+    No picture is decoded: a split by search for look-alikes is not tried.
+    """
+    found: dict[tuple, str | None] = {}
+    for run in plan.runs:
+        key = _pictures(run)
+        if key not in found:
+            found[key] = _data_fault(run, Path(data_root) / plan.folders[run.data])
+    return {run: reason for run in plan.runs if (reason := found[_pictures(run)])}
+
+
+def _pictures(run: Run) -> tuple:
+    return run.data, run.task, run.free, run.protocol, run.split_seed
+
+
+def _data_fault(run: Run, folder: Path) -> str | None:
+    try:
+        dataset = load(folder, run.task, run.free)
+        if dataset.name != run.data:
+            return f"{printable(folder)} holds the data set {dataset.name!r}: it must be called that in the plan"
+        if run.protocol != "grouped" or known.groups(dataset) is not None:
+            split(dataset, run.protocol, run.split_seed)
+    except AnetError as error:
+        return str(error)
+    return None
+
+
+class _Reader:
+    """Goes through the tables of a plan and gathers faults on the way."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def error(self, where: str, text: str) -> None:
+        self.faults.append(Fault("error", printable(where), printable(text)))
+
+    def plan(self, table: dict[str, Any]) -> tuple[dict[str, str], tuple[Run, ...]]:
+        self._keys("", table, ("data", "runs"))
+        folders, rows = self._folders(table.get("data")), table.get("runs", [])
+        if not isinstance(rows, list) or not rows:
+            self.error("", "holds no runs, so nothing would be done: some begin with [[runs]]")
+            rows = []
+        runs: dict[Run, int] = {}
+        for number, row in enumerate(rows, 1):
+            twice = 0
+            for run in self._row(f"runs {number}", row, folders):
+                twice += run in runs
+                runs.setdefault(run, number)
+            if twice:
+                self.faults.append(Fault("note", f"runs {number}", f"{twice} of its runs are named before: done once"))
+        for name in folders.keys() - {row.get("data") for row in rows if isinstance(row, dict)}:
+            self.faults.append(Fault("note", f"data {printable(name)!r}", "no runs use it"))
+        return folders, tuple(runs)
+
+    def _keys(self, where: str, table: dict[str, Any], allowed: Sequence[str]) -> None:
+        for key in table.keys() - set(allowed):
+            self.error(where, f"unknown key {key!r}{nearest(key, allowed)}")
+
+    def _folders(self, table: Any) -> dict[str, str]:
+        if not isinstance(table, dict) or not table:
+            self.error("", 'names no data: [data] with a line such as mt = "Magnetic-tile-defect-datasets" would work')
+            return {}
+        for name, folder in table.items():
+            where = f"data {name!r}"
+            if not NAME.fullmatch(name):
+                self.error(where, "is no name of letters, digits, _ and -")
+            if not isinstance(folder, str) or not folder or Path(folder).is_absolute() or ".." in Path(folder).parts:
+                self.error(where, f"is {folder!r:.80}: a folder below --data-root would work")
+        return {name: folder if isinstance(folder, str) else "" for name, folder in table.items()}
+
+    def _row(self, where: str, row: Any, folders: dict[str, str]) -> Iterable[Run]:
+        if not isinstance(row, dict):
+            self.error(where, "is no table: [[runs]] begins one")
+            return ()
+        before = len(self.faults)
+        self._keys(where, row, ROW_KEYS)
+        data, free = row.get("data"), row.get("free", False)
+        if not isinstance(data, str):
+            self.error(
+                where, f"data is {'missing' if data is None else repr(data)[:80]}: a name from [data] would work"
+            )
+        elif data not in folders:
+            self.error(where, f"no data {data!r:.80}{nearest(data, folders)}")
+        if not isinstance(free, bool):
+            self.error(where, f"free is {free!r:.80}: true or false would work")
+        lists = {key: self._list(where, key, row.get(key, default)) for key, default in LISTS.items()}
+        for key, names in (("protocols", PROTOCOLS), ("networks", NETWORKS), ("recipes", RECIPES)):
+            for name in lists[key]:
+                if isinstance(name, str) and name not in names:
+                    self.error(where, f"no {key[:-1]} {name!r:.80}{nearest(name, names)}")
+        numbers = {key: self._number(where, key, row[key]) for key in NUMBERS if key in row}
+        if len(self.faults) > before:
+            return ()
+        if (many := _many(lists.values())) > MOST_RUNS:
+            self.error(where, f"means {many} runs: {MOST_RUNS} at most")
+            return ()
+        return _product(data, free, lists, numbers)
+
+    def _list(self, where: str, key: str, value: Any) -> list:
+        kind, what = (int, "whole numbers from 0 up") if key.endswith("seeds") else (str, "names")
+        good = isinstance(value, list) and value and all(type(one) is kind for one in value)
+        if good and kind is int:
+            good = all(0 <= one < MOST for one in value)
+        if good and key == "tasks":
+            good = all(NAME.fullmatch(one) for one in value)
+        if not good:
+            self.error(where, f"{key} is {value!r:.80}: a list of {what} would work" if value is not None else
+                       f"{key} are missing: a list of {what} would work")  # fmt: skip
+            return []
+        return value
+
+    def _number(self, where: str, key: str, value: Any) -> int | None:
+        if type(value) is not int or not 1 <= value < MOST:
+            return self.error(where, f"{key} is {value!r:.80}: a whole number from 1 up would work")
+        if key == "size":
+            try:
+                Frame(value)
+            except AnetError as error:
+                return self.error(where, str(error))
+        return value
+
+
+def _many(lists: Iterable[list]) -> int:
+    total = 1
+    for one in lists:
+        total *= len(one)
+    return total
+
+
+def _product(data: str, free: bool, lists: dict[str, list], numbers: dict[str, int | None]) -> Iterator[Run]:
+    """Give every combination; a number that is the recipe's own is None, so that equal runs are equal."""
+    order = ("seeds", "split_seeds", "protocols", "tasks", "recipes", "networks")  # a first seed of all comes first
+    for seed, split_seed, protocol, task, recipe, network in product(*(lists[key] for key in order)):
+        own = RECIPES[recipe]
+        epochs, batch = (
+            None if numbers.get(key) == getattr(own, key) else numbers.get(key) for key in ("epochs", "batch")
+        )
+        size = numbers.get("size") or USUAL_SIZE
+        yield Run(data, task, free, protocol, split_seed, network, recipe, epochs, batch, size, seed)
