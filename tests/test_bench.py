@@ -1,4 +1,5 @@
 import copy
+import importlib.util
 import io
 import json
 import sys
@@ -238,3 +239,13 @@ def test_the_reference_is_the_network_itself():
     answers = list(many.stream([frame, frame * 0, frame]))
     assert np.abs(one.probs(frame) - wanted).max() < 1e-3 * max(1, np.abs(wanted).max())
     assert np.array_equal(answers[0], answers[2]) and not np.array_equal(answers[0], answers[1])
+
+
+def test_the_tables_of_docs_speed_are_those_of_the_records():
+    root = Path(__file__).parent.parent
+    spec = importlib.util.spec_from_file_location("print_speed", root / "docs" / "print_speed.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text()
+    assert page == module.filled(page), "run: python docs/print_speed.py"
+    assert len(module.BLOCK.findall(page)) == page.count("<!-- printed from") > 0
