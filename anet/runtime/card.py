@@ -25,6 +25,7 @@ MODELS = {  # engine -> precision -> files; f16 is how weights are kept, compute
         "int8": ("model-int8.xml", "model-int8.bin"),
     },
     "onnxruntime": {"f32": (ONNX,)},
+    "native": {"f32": ("model.native",)},
 }
 LIMITS = {".json": 2**20, ".xml": 2**26, ".png": 2**26}  # bytes; A-Net needs 10 kB, 400 kB, and 1.6 MB of weights
 LIMIT = 2**30  # of any other file

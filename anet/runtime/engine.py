@@ -17,6 +17,7 @@ from anet.files import printable
 from anet.frame import Frame
 from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
 from anet.runtime.compiled import compiled
+from anet.runtime.native import Native, unavailable
 from anet.runtime.onnx import OnnxRuntime
 from anet.runtime.settings import MOST, settings_for
 
@@ -44,6 +45,9 @@ class Engine:
         if engine not in ENGINES:
             raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
         self.card = read_card(bundle)
+        self.note = unavailable(self.card) if engine == "native" else ""  # one line for people; empty: nothing to say
+        if self.note:
+            engine = "openvino"
         tuned = settings_for(bundle)
         self.precision = _choose(self.card, engine, precision, tuned.precision)
         files = [read_listed(bundle, self.card, name) for name in MODELS[engine][self.precision]]
@@ -133,7 +137,7 @@ class OpenVino:
         return probs
 
 
-ENGINES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime}
+ENGINES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "native": Native}
 
 
 def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:
