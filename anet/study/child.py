@@ -84,7 +84,7 @@ def _tried(job: Job, places: Places, console: Console) -> tuple[int, str, str]:
         return STOPPED, "stopped", ""
     except AnetError as error:
         console.print(f"anet: {printable(str(error))}", highlight=False, soft_wrap=True)
-        return FAILED, "failed", " ".join(printable(str(error)).split())
+        return FAILED, "failed", printable(" ".join(str(error).split()))
     except Exception as error:  # such as a GPU without memory: the other runs go on, this one's log has the whole story
         traceback.print_exc(file=sys.stdout)
         return FAILED, "failed", f"{type(error).__name__}: {printable(' '.join(str(error).split()))[:300]}"

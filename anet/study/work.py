@@ -89,6 +89,8 @@ class Study:
 
     def begin(self, slot: Slot) -> None:
         run, settings = self.waiting.popleft(), self.settings
+        if self.places(run).result.exists():
+            return self.say(f"done   {run.name}: by another process")
         places, data = self.places(run), settings.data_root / self.plan.folders[run.data]
         job = Job(
             run, str(data.absolute()), str(settings.runs), str(settings.results),
