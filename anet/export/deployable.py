@@ -93,10 +93,18 @@ def _write_models(
         elif name == "int8":
             from anet.export.quantize import quantize
 
-            ov.save_model(quantize(graph, frames), path, compress_to_fp16=False)
+            _save(quantize(graph, frames), path)
         else:
-            ov.save_model(graph, path, compress_to_fp16=name == "f16")
+            _save(graph, path, half=name == "f16")
     return left_out
+
+
+def _save(model: ov.Model, path: Path, half: bool = False) -> None:
+    """Write an IR. Raises OutputError: OpenVINO itself does not say that a disk is full."""
+    try:
+        ov.save_model(model, path, compress_to_fp16=half)
+    except RuntimeError as error:
+        raise OutputError(f"cannot write {path.name}: no room on the disk, or no right to write there") from error
 
 
 def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labelled], max_drop: float) -> Card:
