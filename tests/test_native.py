@@ -14,9 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anet.__main__ import main
 from anet.errors import ModelError, OptionError
+from anet.export.deployable import export_bundle
 from anet.export.native import native_weights
 from anet.files import sha256
+from anet.image import write_png
 from anet.nets import ANet, build
 from anet.nets.ablation import ABLATIONS
 from anet.nets.anet import TABLE_II
@@ -25,7 +28,7 @@ from anet.runtime import native
 from anet.runtime.card import CARD, Card, read_card
 from anet.runtime.engine import Engine
 from anet.runtime.native import HEAD, Native, Network, read_weights
-from tests.test_export import MEAN, STD, exported, facts, frames, network
+from tests.test_export import MEAN, STD, Tiny, exported, facts, frames, network
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernel is not built: no C++ compiler at install")
 
@@ -209,7 +212,29 @@ def test_a_precision_that_it_does_not_have_is_refused(bundle):
         Engine(bundle, engine="native", precision="int8")
 
 
+def test_an_export_proves_it_beside_torch(tmp_path):
+    made = export_bundle(network(), facts(), tmp_path / "b", frames(2), ("native",))
+    card = read_card(made)
+    assert card.parity["native f32"]["max_difference"] < 1e-4
+    assert Engine(made, engine="native").probs(frames(1)[0]).shape == (64, 64, 1)
+
+
 # where it stands back
+
+
+def test_an_export_of_another_network_says_why_it_has_no_weights_for_it(tmp_path):
+    card = read_card(export_bundle(Tiny(), facts(), tmp_path / "b", frames(1), ("openvino", "native")))
+    assert "model.native" not in card.files and "A-Net only" in card.left_out["native"]
+
+
+def test_inspect_says_in_one_line_that_openvino_answers(tmp_path, capsys, monkeypatch):
+    write_png(tmp_path / "a.png", frames(1)[0])
+    command = ["anet", "inspect", str(exported()), str(tmp_path / "a.png"), "--out", str(tmp_path / "o")]
+    monkeypatch.setattr("sys.argv", [*command, "--engine", "native"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err.strip().splitlines()
+    assert [line for line in said if "openvino is used" in line] == said[:1]
 
 
 def test_networks_that_it_does_not_know_have_no_weights_for_it():

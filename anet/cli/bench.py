@@ -21,7 +21,7 @@ def bench(
     plain: Annotated[
         bool, typer.Option("--plain/--no-plain", help="Set A-Net as converted by hand beside; ratios are to it.")
     ] = True,
-    engine: Annotated[str, typer.Option(help="Engines with commas: openvino, onnxruntime.")] = "openvino",
+    engine: Annotated[str, typer.Option(help="Engines with commas: openvino, onnxruntime, native.")] = "openvino",
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 10,
     whole: Annotated[
         bool, typer.Option("--whole/--no-whole", help="Also stages, a folder, a fresh start and memory.")

@@ -14,8 +14,8 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder or .safetensors file; with --check, a bundle.")],
     out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
     formats: Annotated[
-        str, typer.Option(help="Of openvino, f16, int8, onnx, parted by commas; int8 is kept only where it pays.")
-    ] = "openvino,f16,int8,onnx",
+        str, typer.Option(help="Of openvino, f16, int8, onnx, native, with commas; int8 is kept only where it pays.")
+    ] = "openvino,f16,int8,onnx,native",
     size: Annotated[
         str | None, typer.Option(help="Of the network's input: 224, 224x320 (height first) or dynamic; as trained.")
     ] = None,

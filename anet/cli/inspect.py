@@ -29,7 +29,7 @@ def inspect(
     ] = None,
     scale: Annotated[float | None, typer.Option(help="Of tiles: network pixels for one of the picture.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of tiles: share of a side, 0..0.5; 0.25 by default.")] = None,
-    engine: Annotated[str, typer.Option(help="openvino or onnxruntime.")] = "openvino",
+    engine: Annotated[str, typer.Option(help="openvino, onnxruntime or native (compiled, A-Net only).")] = "openvino",
     precision: Annotated[str | None, typer.Option(help="f32, f16 or int8, instead of the recommended one.")] = None,
     threads: Threads = 0,
 ) -> None:
@@ -46,6 +46,8 @@ def inspect(
     mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))
     cut = tiles_of(tiles, scale, overlap)
     inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, calibrated_px=size)
+    if inspector.engine.note:
+        typer.echo(f"anet: {inspector.engine.note}", err=True)
     with shown_progress(paths) as progress:
         summary = inspect_paths(inspector, paths, out, progress=progress)
     print_summary(summary, console)

@@ -14,6 +14,7 @@ from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
+from anet.export.native import native_weights
 from anet.export.page import page
 from anet.export.parity import Shown, check_equal, parity, speed, why_not_int8
 from anet.files import appearing, printable, sha256
@@ -22,11 +23,12 @@ from anet.nets.deployable import Deployable
 from anet.runtime.bundled_rules import listed_rules, rules_to_keep
 from anet.runtime.card import CARD, MODELS, PAGE, Card
 from anet.runtime.engine import Engine, ov
+from anet.runtime.native import library
 from anet.runtime.settings import FILE as SETTINGS
 from anet.scoring.evaluate import Labelled
 
 FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
-FORMATS |= {"onnx": ("onnxruntime", "f32")}  # format -> engine and precision
+FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32")}  # format -> engine and precision
 NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
 MAX_DROP = 0.3  # points of IoU that int8 may lose
 
@@ -90,6 +92,12 @@ def _write_models(
             continue
         if name == "onnx":
             path.write_bytes(to_onnx(deployable, card))
+        elif name == "native":
+            content = native_weights(deployable.network, card.mean, card.std)
+            if content is None or library() is None:  # what cannot be proven here is not written
+                left_out[name] = f"the compiled kernel {'is not built here' if content else 'knows A-Net only'}"
+            else:
+                path.write_bytes(content)
         elif name == "int8":
             from anet.export.quantize import quantize
 
