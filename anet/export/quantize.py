@@ -1,29 +1,93 @@
-"""int8 by nncf: weights and activations of the convolutions as 8-bit numbers, ranges from pictures."""
+"""int8 by nncf: weights and activations of the convolutions as 8-bit numbers, ranges from pictures.
+
+What decides is the range of each activation. nncf's default averages the minima and maxima of pictures, so a surface
+that is lighter or rougher than most is cut off: validation does not show it where its surfaces are like training's, and
+a part of the test pictures is lost altogether (docs/speed.md, "int8").
+"""
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from anet.errors import OptionError
 from anet.runtime.engine import ov
 
-SUBSET = 300  # pictures that the ranges are taken from, at most
+METHODS = ("ptq", "accuracy", "qat")  # ranges alone; layers put back to float32; a short training first
+SUBSET = 128  # pictures that the ranges are taken from, at most: nncf's histograms cost half a second each
+Probs = Callable[[np.ndarray], np.ndarray]
 
 
 def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
-    """Give a copy of `model` in int8, with ranges from `frames`, each `(h, w, 3) uint8`.
+    """Give a copy of `model` in int8, with ranges from `frames`, each `(h, w, 3) uint8`. Raises OptionError for none.
 
-    Ranges by HISTOGRAM: those of the default (minima and maxima) cost a trained A-Net four points of IoU.
+    Ranges by HISTOGRAM: those of nncf's default cost a trained A-Net four points of IoU.
     """
+    shown = _spread(frames)
+    with _nncf() as nncf:
+        data = nncf.Dataset(shown, _as_batch)
+        return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced())
+
+
+def quantize_accurately(
+    model: ov.Model, frames: Sequence[np.ndarray], score: Callable[[Probs], float], max_drop: float
+) -> ov.Model:
+    """Give `model` in int8 with as many layers put back to float32 as `max_drop` asks for.
+
+    `score` gives the IoU in points (0..100) of a function from `(h, w, 3) uint8` frames to `(h, w, channels)`
+    probabilities; `max_drop` is the loss that is allowed, in points. It is asked once for each layer: minutes. Where no
+    choice of layers suffices, the best one found is given. Raises OptionError for no frames or a negative `max_drop`.
+    """
+    if not max_drop >= 0:
+        raise OptionError(f"a loss of {max_drop} points cannot be allowed: 0 or more would work")
+
+    shown = _spread(frames)
+
+    def judge(compiled: ov.CompiledModel, _: Iterable[Any]) -> tuple[float, None]:
+        request = compiled.create_infer_request()
+        return score(lambda frame: request.infer({0: frame[None]})[0][0]), None
+
+    with _nncf() as nncf:
+        data = nncf.Dataset(shown, _as_batch)
+        return nncf.quantize_with_accuracy_control(
+            model, data, data, judge, max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, subset_size=SUBSET,
+            advanced_quantization_parameters=_advanced(),
+        )  # fmt: skip
+
+
+def check_method(method: str) -> None:
+    """Refuse what is no way to int8. Raises OptionError."""
+    if method not in METHODS:
+        raise OptionError(f"no way to int8 is called {method!r:.80}: {', '.join(METHODS)} would work")
+
+
+def _spread(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Give at most SUBSET of `frames`, spread evenly: nncf would take the first ones. Raises OptionError for none."""
+    if not len(frames):
+        raise OptionError("int8 takes its ranges from pictures: none was given, 100 would work")
+    return list(frames[:: -(-len(frames) // SUBSET)])
+
+
+def _as_batch(frame: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(frame)[None]
+
+
+def _advanced() -> Any:
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    return AdvancedQuantizationParameters(activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM)
+
+
+@contextmanager
+def _nncf() -> Iterator[Any]:
+    """Give nncf, silenced: it would print progress over ours and warn of torch's deprecated parts, which it imports."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nncf imports torch's deprecated parts
+        warnings.simplefilter("ignore")
         import nncf
-        from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
-        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
         nncf.set_log_level(logging.ERROR)
-        ranges = RangeEstimatorParametersSet.HISTOGRAM
-        advanced = AdvancedQuantizationParameters(activations_range_estimator_params=ranges)
-        data = nncf.Dataset(list(frames[:SUBSET]), lambda frame: frame[None])
-        return nncf.quantize(model, data, subset_size=min(len(frames), SUBSET), advanced_parameters=advanced)
+        yield nncf
