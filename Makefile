@@ -2,6 +2,7 @@
 # make test             the test suite, a process a core; ANET_DATA=folder runs the tests on real pictures, too
 # make test-slow        only the tests marked slow: minutes to an hour
 # make bench            speed of A-Net and the networks of Fig. 9 here, and what fell since results/speed; BUNDLE=folder
+# make docs             the pages as a site in build/site; any warning is an error
 # make lint             format and lint
 # make types            types (pyright, basic)
 
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: run test test-slow bench lint types env clean
+.PHONY: run test test-slow bench docs lint types env clean
 
 run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
@@ -24,9 +25,12 @@ test-slow: env
 bench: env
 	$(BIN)/anet bench $(BUNDLE) --networks fig9 --against results/speed $(ARGS)
 
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 lint: env
-	$(BIN)/ruff check anet tests docs
-	$(BIN)/ruff format --check anet tests docs
+	$(BIN)/ruff check anet tests docs examples .ci
+	$(BIN)/ruff format --check anet tests docs examples .ci
 
 types: env
 	$(BIN)/pyright --pythonpath $(BIN)/python anet
@@ -39,7 +43,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet "torch==2.13.0+cpu" \
 	  || { echo "no CPU build of torch in reach of pip: taking the index's own build, which is larger"; \
 	       $(BIN)/pip install --quiet "torch==2.13.0"; }
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,dev]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[train,dev,docs]"
 	touch $@
 
 clean:

@@ -1,0 +1,217 @@
+"""The pages say what is true: their code runs, their links and anchors lead somewhere, the tests they name exist."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from anet.cli import app
+from anet.data.synthetic import synthesize
+from anet.image import read_image, read_mask, write_png
+from tests.test_calibrate import board
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+TEXT = ("text", "")  # languages of blocks that are no code
+MOST_NOT_RUN = 8
+SHORT = {  # what is added to verbs that would take minutes
+    "train": ["--epochs", "1", "--size", "32", "--batch", "4", "--no-compile", "--device", "cpu"],
+    "export": ["--formats", "openvino"],
+}
+MEANT = {"DATA": "mine", "RUN": "runs/mine", "BUNDLE": "runs/mine/bundle", "PICTURES": "pictures"}  # placeholders
+EXIT_CODES = {"inspect": (0, 1, 3)}  # a verdict is no failure
+
+
+class Block(NamedTuple):
+    """A block of code of a page. `reason` says why it is not run; empty where it is."""
+
+    line: int
+    language: str
+    code: str
+    reason: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Give the fenced blocks of a page, in order."""
+    pattern = r"^(?:<!-- not run: ([^\n]+) -->\n)?```([\w+-]*)[^\n]*\n(.*?)^```$"
+    text = page.read_text()
+    return [
+        Block(text.count("\n", 0, found.start(2)) + 1, found[2], found[3], found[1] or "")
+        for found in re.finditer(pattern, text, re.M | re.S)
+    ]
+
+
+def code(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language not in TEXT and "--8<--" not in block.code]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+FIRST = ROOT / "docs" / "own-surface.md"  # its commands make the run and the bundle that other pages use
+WITH_CODE = [page for page in PAGES if page != FIRST and any(not block.reason for block in code(page))]
+
+
+# running
+
+
+def run_page(page: Path) -> None:
+    """Run all of a page's code in the current folder, as a reader would from top to bottom."""
+    web = np.random.default_rng(0).integers(0, 256, (300, 64, 3), np.uint8)
+    known = {"bundle": MEANT["BUNDLE"], "picture": "part.png", "web": web}  # names that pages use for the reader's own
+    for block in code(page):
+        where = f"{name(page)}:{block.line}"
+        if block.reason:
+            continue
+        if block.language == "sh":
+            for line in block.code.splitlines():
+                run_line(line, where)
+        elif block.language == "python":
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(block.code, where, "exec"), known)
+        elif block.language == "toml":
+            Path("rules.toml").write_text(block.code)
+        else:
+            pytest.fail(f"{where}: no way to run {block.language!r}; say why above it: <!-- not run: reason -->")
+
+
+def run_line(line: str, where: str) -> None:
+    """Run one line of a shell block, `anet ...`, in this process: a new one needs seconds for torch alone."""
+    words = [MEANT.get(word, word) for word in shlex.split(line, comments=True)]
+    if not words:
+        return
+    if words[1] == "inspect":  # lines below each other are choices; results of another one are never mixed with
+        shutil.rmtree("inspected", ignore_errors=True)
+    assert words[0] == "anet", f"{where}: {line}: only anet is run here; say why above it: <!-- not run: reason -->"
+    done = CliRunner().invoke(app, words[1:] + SHORT.get(words[1], []))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code in EXIT_CODES.get(words[1], (0,)), f"{where}: {line}\n{done.output}"
+
+
+def make_own_surface(folder: Path) -> Path:
+    """Make what a reader has: labelled pictures of three classes, new pictures, one part and a checkerboard."""
+    synthesize(folder / "mine", 24, 64, 0)
+    for number, mask in enumerate(sorted((folder / "mine" / "masks").rglob("*.png"))):
+        write_png(mask, read_mask(mask) // 255 * np.uint8(1 + number % 2))
+    (folder / "mine" / "classes.txt").write_text("background\nscratch\npore\n")
+    paper = cv2.resize(cv2.copyMakeBorder(board(), 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=(255,) * 3), (250, 200))
+    write_png(folder / "board.png", paper)
+    (folder / "pictures").mkdir()
+    for path in sorted((folder / "mine" / "images" / "test").rglob("*.png"))[:3]:
+        write_png(folder / "pictures" / path.name, cv2.resize(read_image(path), (250, 200)))  # of the same camera
+    shutil.copy(folder / "pictures" / path.name, folder / "part.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> Path:
+    """The folder of a reader who has followed FIRST to its end."""
+    folder = make_own_surface(tmp_path_factory.mktemp("reader"))
+    with contextlib.chdir(folder):
+        run_page(FIRST)
+    return folder
+
+
+def test_a_reader_gets_from_labelled_pictures_to_verdicts(reader):
+    assert (reader / "runs" / "mine" / "bundle" / "card.json").exists()
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_the_code_of_a_page_runs(page, reader, tmp_path, monkeypatch):
+    shutil.copytree(reader, tmp_path / "reader")
+    monkeypatch.chdir(tmp_path / "reader")
+    run_page(page)
+
+
+def test_few_blocks_are_not_run_and_each_says_why():
+    reasons = [block.reason for page in PAGES for block in code(page) if block.reason]
+    assert all(len(reason.split()) > 2 for reason in reasons) and len(reasons) <= MOST_NOT_RUN
+
+
+def test_a_mark_stands_right_above_its_block_and_every_block_ends():
+    for page in PAGES:
+        text = page.read_text()
+        assert text.count("<!-- not run:") == sum(bool(block.reason) for block in blocks(page)), name(page)
+        assert len(re.findall(r"^```", text, re.M)) == 2 * len(blocks(page)), name(page)
+
+
+def test_code_that_fails_is_seen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    monkeypatch.setattr("tests.test_docs.ROOT", tmp_path)
+    for wrong in ("```sh\nanet inspect nothing part.png\n```\n", "```python\n1 / 0\n```\n", "```sh\nrm -r x\n```\n"):
+        page.write_text(wrong)
+        with pytest.raises((AssertionError, ZeroDivisionError)):
+            run_page(page)
+
+
+# links
+
+
+def prose(page: Path) -> str:
+    """Give a page without its blocks, and with the files that it takes in."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    return re.sub(r'^--8<-- "(.+)"$', lambda found: prose(ROOT / found[1]), text, flags=re.M)
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as GitHub and the site spell them where both agree."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(page: Path) -> Iterator[str]:
+    plain = re.sub(r"`[^`\n]*`", "", prose(page))
+    yield from (target for target in re.findall(r"\]\(([^)\s]+)\)", plain) if "://" not in target)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page):
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{name(page)}: no {target}"
+        assert not anchor or anchor in anchors(file), f"{name(page)}: no heading for {target}"
+
+
+def test_readme_leads_to_the_site():
+    assert "docs/index.md" in set(links(ROOT / "README.md"))
+
+
+# names
+
+
+def verbs() -> set[str]:
+    """Give all verbs, those of groups as two words."""
+    commands = get_command(app).commands
+    return {*commands, *(f"{group} {verb}" for group in commands for verb in getattr(commands[group], "commands", {}))}
+
+
+def test_every_verb_that_a_page_names_exists():
+    known = verbs()
+    for page in PAGES:
+        for said in re.findall(r"`anet ([^`\n]+)`", page.read_text()):
+            words = [word for word in said.split() if re.fullmatch(r"[a-z][a-z-]*", word)]
+            if words and said.startswith(words[0]):
+                assert words[0] in known, f"{name(page)}: anet {said}"
+
+
+def test_every_test_that_holds_a_promise_exists():
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"\| `([\w/.-]+?)(?:::(\w+))?` \|", page)
+    assert len(named) == sum(line.startswith("| ") and "| promise" not in line for line in page.splitlines()) > 20
+    for file, test in named:
+        assert (ROOT / file).exists(), file
+        assert not test or f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"

@@ -1,0 +1,72 @@
+"""What is released is what git holds, and the lowest versions allowed are written down."""
+
+import importlib.util
+import io
+import re
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GIT = {"anet/__init__.py": b"one", "anet/data/splits/a.csv": b"two", "README.md": b"three", ".gitignore": b""}
+
+
+def compare():
+    """Give `.ci/compare.py`, which is no package."""
+    spec = importlib.util.spec_from_file_location("compare", ROOT / ".ci" / "compare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def release(folder: Path, wheel: dict[str, bytes], sdist: dict[str, bytes]) -> Path:
+    """Pack a wheel and an sdist as setuptools does."""
+    with zipfile.ZipFile(folder / "anet_inspect-1.0-py3-none-any.whl", "w") as packed:
+        for name, data in {**wheel, "anet_inspect-1.0.dist-info/RECORD": b"made"}.items():
+            packed.writestr(name, data)
+    with tarfile.open(folder / "anet_inspect-1.0.tar.gz", "w:gz") as packed:
+        made = {"PKG-INFO": b"", "setup.cfg": b"", "anet_inspect.egg-info/SOURCES.txt": b""}
+        for name, data in {**sdist, **made}.items():
+            about = tarfile.TarInfo(f"anet_inspect-1.0/{name}")
+            about.size = len(data)
+            packed.addfile(about, io.BytesIO(data))
+    return folder
+
+
+PACKAGE = {name: data for name, data in GIT.items() if name.startswith("anet/")}
+
+
+def test_a_release_that_is_what_git_holds_passes(tmp_path, capsys):
+    folder = release(tmp_path, PACKAGE | {"anet/_kernel.cpython-311-x86_64-linux-gnu.so": b"\x7fELF"}, GIT)
+    assert compare().check(folder, GIT) == []
+    assert "is compiled, 4 bytes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("anet/__init__.py", b"other", "anet/__init__.py differs"),
+        ("anet/data/splits/a.csv", None, "anet/data/splits/a.csv is missing"),
+        ("anet/secret.py", b"x", "anet/secret.py is not in git"),
+        ("anet/.env", b"", "anet/.env is not in git"),
+    ],
+)
+def test_each_difference_is_named(tmp_path, kind, name, data, said):
+    files = {"wheel": PACKAGE, "sdist": GIT}
+    changed = {**files[kind], name: data} if data is not None else {k: v for k, v in files[kind].items() if k != name}
+    (found,) = compare().check(release(tmp_path, **{**files, kind: changed}), GIT)
+    assert found.endswith(said)
+
+
+def test_the_lowest_versions_are_the_floors_of_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    floors = dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in project["dependencies"])
+    floors |= dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in project["optional-dependencies"]["train"])
+    lowest = dict(re.findall(r"^([\w-]+)==([\d.]+)$", (ROOT / "constraints-lowest.txt").read_text(), re.M))
+    assert lowest.keys() == floors.keys()
+    for name, floor in floors.items():
+        assert f"{lowest[name]}.".startswith(f"{floor}."), name
