@@ -58,12 +58,15 @@ def plain_subject(network: str, h: int, w: int, channels: int = 1) -> Subject:
 
 
 def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: str = "") -> list[Subject]:
-    """Give a subject for each engine and each precision that a bundle holds, the recommended one first."""
+    """Give a subject for each engine and each precision that a bundle holds, the recommended one first.
+
+    Of several engines those that it holds nothing for are left out: `native` knows A-Net only.
+    """
     from anet.runtime.engine import Engine
 
     card = read_card(bundle)
     found = []
-    for engine in engines:
+    for engine in [one for one in engines if _held(card, one)] or engines:
         for precision in precisions(card, engine):
             called = " ".join(
                 [name or printable(Path(bundle).name), precision] + ([engine] if engine != "openvino" else [])
@@ -79,11 +82,15 @@ def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: 
 
 def precisions(card: Card, engine: str) -> list[str]:
     """Give the precisions that a bundle holds for an engine, the recommended one first. Raises OptionError."""
-    check_engine(engine)
-    found = [one for one, files in MODELS[engine].items() if set(files) <= card.files.keys()]
+    found = _held(card, engine)
     if not found:
         raise OptionError(f"the bundle holds nothing for {engine}: `anet export --formats` adds it")
     return sorted(found, key=lambda one: one != card.precision)
+
+
+def _held(card: Card, engine: str) -> list[str]:
+    check_engine(engine)
+    return [one for one, files in MODELS[engine].items() if set(files) <= card.files.keys()]
 
 
 def check_engine(engine: str) -> None:
