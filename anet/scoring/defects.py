@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anet.scoring.metrics import Ratio, ratios
+from anet.scoring.metrics import Ratio
 
 SIZES_PX = (0, 16, 64, 256, 1024, 4096)  # where each row begins: a side of 4 pixels, then always twice as long
 
@@ -49,9 +49,9 @@ def count_defects(pred: np.ndarray, target: np.ndarray, classes: int) -> np.ndar
 def rows_by_size(counts: Iterable[np.ndarray]) -> tuple[SizeRow, ...]:
     """Add up what `count_defects` gave of each picture; a size without a defect keeps its row."""
     total = sum(counts, np.zeros((len(SIZES_PX), 3), np.int64))
-    recall, half = ratios(total[:, 1], total[:, 0]), ratios(total[:, 2], total[:, 0])
     ends = (*SIZES_PX[1:], None)
-    return tuple(
-        SizeRow(*head, *map(int, row), *seen)
-        for head, row, seen in zip(zip(SIZES_PX, ends, strict=True), total, zip(recall, half, strict=True), strict=True)
-    )
+    rows = []
+    for from_px, below_px, (every, touched, covered) in zip(SIZES_PX, ends, total.tolist(), strict=True):
+        recall, half = (seen / every if every else None for seen in (touched, covered))
+        rows.append(SizeRow(from_px, below_px, every, touched, covered, recall, half))
+    return tuple(rows)

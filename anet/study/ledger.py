@@ -39,8 +39,8 @@ class Places:
     def of(cls, name: str, runs: Path, results: Path) -> "Places":
         """Give where the run called `name` lies below the folder of runs and that of results."""
         base = Path(runs) / name
-        beside = (base.with_name(base.name + suffix) for suffix in (".lock", ".diary", ".log"))
-        return cls(base, *beside, Path(results) / f"{name}.json")
+        held, diary, log = (base.with_name(base.name + suffix) for suffix in (".lock", ".diary", ".log"))
+        return cls(base, held, diary, log, Path(results) / f"{name}.json")
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ class _Reader:
         if (many := _many(lists.values())) > MOST_RUNS:
             self.error(where, f"means {many} runs: {MOST_RUNS} at most")
             return ()
-        return _product(data, free, lists, numbers)
+        return _product(str(data), free, lists, numbers)
 
     def _list(self, where: str, key: str, value: Any) -> list:
         kind, what = (int, "whole numbers from 0 up") if key.endswith("seeds") else (str, "names")
