@@ -1,12 +1,13 @@
 """The verbs that join rooms: train, export, and the whole life of a model in a row."""
 
 import functools
+import importlib.util
 import json
 import math
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -67,11 +68,14 @@ def export_run(
     size: str | None = None,
     data: Path | None = None,
     max_drop: float | None = None,
+    int8: str = "ptq",
+    show: Callable[[int, int, float], None] = lambda step, steps, loss: None,
 ) -> tuple[Path, Card]:
     """Export a run's best model, compared with torch on validation pictures; give the bundle and its card.
 
     `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in the same
-    protocol. Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
+    protocol. `int8` is "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step, steps and loss.
+    Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
     """
     from anet.export.deployable import MAX_DROP, export_bundle
     from anet.training.checkpoint import find_model, load_model
@@ -97,9 +101,21 @@ def export_run(
     card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
     target = out or folder / "bundle"
     drop = MAX_DROP if max_drop is None else max_drop
-    proof = spread(parts.val, PROOF)
-    bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop)
+    proof, refined = spread(parts.val, PROOF), None
+    if "int8" in formats:
+        card_facts["provenance"] = {**facts.provenance, "int8": int8}
+    if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
+        from anet.training.refine import refine
+
+        refined = refine(network, plan, facts, parts, show=show)
+    bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined)
     return bundle, read_card(bundle)
+
+
+def print_steps(console: Console, step: int, steps: int, loss: float) -> None:
+    """Print one line in ten steps of refining, and the last one."""
+    if step % 10 == 0 or step == steps:
+        console.print(f"refining for int8: step {step} of {steps}, loss {loss:.5f}", highlight=False)
 
 
 def read_size(text: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from anet.data import load, split
 from anet.errors import OptionError
 from anet.export import quantize as room
 from anet.export.convert import convert
+from anet.export.parity import points
 from anet.export.quantize import check_method, quantize, quantize_accurately
 from anet.nets import ANet
 from anet.nets.deployable import Deployable
@@ -101,6 +102,28 @@ def test_layers_are_put_back_to_float_until_the_loss_is_allowed():
 def test_a_gain_cannot_be_asked_for(drop):
     with pytest.raises(OptionError, match="0 or more would work"):
         quantize_accurately(graph(small()), frames(), len, drop)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    name: str
+    image: np.ndarray
+    truth: np.ndarray
+
+    def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.image, self.truth
+
+
+def test_points_are_the_iou_of_the_cards_threshold():
+    card = Card(**facts(h=SIDE, w=SIDE), channels=1)
+    truth = np.zeros((SIDE, SIDE), np.uint8)
+    truth[:8] = 1
+    sample = Seen("one", frames(1)[0], truth)
+    half = np.zeros((SIDE, SIDE, 1), np.float32)
+    half[:4] = 0.9
+    assert points(lambda frame: half, [sample], card) == pytest.approx(50)
+    with pytest.raises(OptionError, match="no defect"):
+        points(lambda frame: half * 0, [dataclasses.replace(sample, truth=truth * 0)], card)
 
 
 def test_an_unknown_way_is_refused():

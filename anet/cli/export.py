@@ -1,5 +1,6 @@
 """`anet export`: from a training run to the files that a line runs."""
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +22,17 @@ def export(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Data set to prove it on, instead of the run's own.")] = None,
     max_drop: Annotated[float, typer.Option(min=0, max=100, help="Points of IoU that int8 may lose.")] = 0.3,
+    int8: Annotated[
+        str, typer.Option(help="ptq: by ranges; accuracy: layers put back to float; qat: a short training first.")
+    ] = "ptq",
     check: Annotated[bool, typer.Option("--check", help="Export nothing: check every file of a bundle.")] = False,
 ) -> None:
     """Export a trained model to a bundle, each file of it proven equal to torch on validation pictures."""
-    from anet.pipeline import export_run, print_exported
+    from anet.pipeline import export_run, print_exported, print_steps
     from anet.runtime.card import check_bundle
 
     if check:
         print(f"{printable(run)}: {len(check_bundle(run).files)} files are as they were written")
     else:
-        print_exported(*export_run(run, out, formats.split(","), size, data, max_drop), console)
+        show = functools.partial(print_steps, console)
+        print_exported(*export_run(run, out, formats.split(","), size, data, max_drop, int8, show), console)

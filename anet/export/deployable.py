@@ -1,9 +1,10 @@
 """Turn a trained network into a bundle, and prove that every file of it gives the answer of torch."""
 
 import copy
+import functools
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from anet.export.convert import convert, to_onnx
 from anet.export.native import native_weights
 from anet.export.page import page
 from anet.export.parity import Shown, check_equal, parity, speed, why_not_int8
+from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
 from anet.frame import channels_of
 from anet.nets.deployable import Deployable
@@ -41,19 +43,24 @@ def export_bundle(
     formats: Sequence[str] = ("openvino",),
     calibration: Sequence[np.ndarray] = (),
     max_drop: float = MAX_DROP,
+    int8: str = "ptq",
+    refined: nn.Module | None = None,
 ) -> Path:
     """Export `network` as a bundle `out`, after comparing each of its files with torch on `pictures`; give `out`.
 
     `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `pictures`: at least one
     labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8 takes its ranges
     from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in the card, when it
-    loses more than `max_drop` points of IoU or is not faster here. The folder appears at once and complete; an older
-    bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a weight is not finite or
-    answers differ, OptionError when the rules do not go with the classes, and OutputError; then nothing is left behind.
+    loses more than `max_drop` points of IoU or is not faster here; `int8` of METHODS says how it is made, "qat" from
+    `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
+    complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
+    weight is not finite or answers differ, OptionError when the rules do not go with the classes, and OutputError;
+    then nothing is left behind.
     """
     names = tuple(card_facts["class_names"])
     card = Card(**{**card_facts, "class_names": names, "channels": channels_of(len(names))})
     _check_formats(formats)
+    check_method(int8)
     if not pictures:
         raise OptionError("export compares with torch on pictures: none was given, one or more would work")
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
@@ -68,7 +75,9 @@ def export_bundle(
             (made / name).write_bytes(content)
         shown = calibration or [_image(sample, card) for sample in samples if "int8" in formats]
         frames = [card.frame(*image.shape[:2]).image(image) for image in shown]
-        left_out = _write_models(deployable, card, made, formats, frames)
+        source = deployable if refined is None else Deployable(refined, card.mean, card.std).eval()
+        to_int8 = functools.partial(int8_graph, source, card, frames, int8, samples, max_drop)
+        left_out = _write_models(deployable, card, made, formats, to_int8)
         card = _sealed(made, replace(card, left_out=left_out))
         card = _proven(made, card, deployable, samples, max_drop)
         (made / PAGE).write_text(page(card), "utf-8")
@@ -77,14 +86,14 @@ def export_bundle(
 
 
 def _write_models(
-    deployable: Deployable, card: Card, made: Path, formats: Sequence[str], frames: list[np.ndarray]
+    deployable: Deployable, card: Card, made: Path, formats: Sequence[str], to_int8: Callable[[], ov.Model]
 ) -> dict[str, str]:
     """Write a model for each of `formats` into `made`; give those that are left out, and why."""
     left_out = {}
     for name in formats:
         if missing := [one for one in NEEDS.get(name, ()) if importlib.util.find_spec(one) is None]:
             left_out[name] = f"{missing[0]} is not installed: pip install 'anet-inspect[export]'"
-    graph = convert(deployable, card) if {"openvino", "f16", "int8"} & set(formats) - left_out.keys() else None
+    graph = convert(deployable, card) if {"openvino", "f16"} & set(formats) - left_out.keys() else None
     for name in formats:
         engine, precision = FORMATS[name]
         path = made / MODELS[engine][precision][0]
@@ -99,9 +108,7 @@ def _write_models(
             else:
                 path.write_bytes(content)
         elif name == "int8":
-            from anet.export.quantize import quantize
-
-            _save(quantize(graph, frames), path)
+            _save(to_int8(), path)
         else:
             _save(graph, path, half=name == "f16")
     return left_out

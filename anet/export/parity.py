@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anet.errors import ModelError
+from anet.errors import ModelError, OptionError
 from anet.frame import decide
 from anet.nets.deployable import Deployable
 from anet.provenance import machine
@@ -65,6 +65,20 @@ def parity(deployable: Deployable, engines: Mapping[str, Engine], samples: Seque
             "equal_share": equal[name] / total,
         }
     return figures
+
+
+def points(probs: Probs, samples: Sequence[Labelled], card: Card) -> float:
+    """Score a function from frames to probabilities: IoU in points, 0..100. Raises OptionError without a defect."""
+    counts, classes = [], len(card.class_names)
+    for sample in samples:
+        image, target = sample.read(classes)
+        frame = card.frame(*image.shape[:2])
+        mask = frame.answer(probs(frame.image(image)), *target.shape).mask(card.threshold)
+        counts.append(confusion(mask, target, classes))
+    found = iou(score(counts, classes))
+    if found is None:
+        raise OptionError("the validation pictures show no defect, so no loss can be measured: int8 by ptq would work")
+    return 100 * found
 
 
 def torch_probs(deployable: Deployable, frame: np.ndarray) -> np.ndarray:

@@ -14,11 +14,30 @@ from typing import Any
 import numpy as np
 
 from anet.errors import OptionError
+from anet.export.convert import convert
+from anet.export.parity import Probs, points
+from anet.nets.deployable import Deployable
+from anet.runtime.card import Card
 from anet.runtime.engine import ov
+from anet.scoring.evaluate import Labelled
 
 METHODS = ("ptq", "accuracy", "qat")  # ranges alone; layers put back to float32; a short training first
 SUBSET = 128  # pictures that the ranges are taken from, at most: nncf's histograms cost half a second each
-Probs = Callable[[np.ndarray], np.ndarray]
+
+
+def int8_graph(
+    deployable: Deployable, card: Card, frames: Sequence[np.ndarray], method: str = "ptq",
+    samples: Sequence[Labelled] = (), max_drop: float = 0.3,
+) -> ov.Model:  # fmt: skip
+    """Give the int8 graph of a network with its pre- and post-processing, made by `method` of METHODS.
+
+    `frames` `(h, w, 3) uint8` give the ranges. "accuracy" keeps the loss on labelled `samples` within `max_drop` points
+    of IoU where it can; for "qat", `deployable` holds a network that was refined. Raises OptionError.
+    """
+    graph = convert(deployable, card)
+    if method != "accuracy":
+        return quantize(graph, frames)
+    return quantize_accurately(graph, frames, lambda probs: points(probs, samples, card), max_drop)
 
 
 def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
