@@ -27,6 +27,7 @@ bench: env
 
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	! grep -rlE '(src|href)="https?://[^"]*\.(js|css|woff2?)|src="https?://' build/site --include=*.html  # nothing from elsewhere
 
 lint: env
 	$(BIN)/ruff check anet tests docs examples .ci
