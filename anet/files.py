@@ -20,10 +20,11 @@ UNSEALED = "0" * 64
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it is fsynced and renamed to `path`, else removed.
 
-    A reader sees the old file or the new one, never half of one, and power loss after return loses nothing.
+    A reader sees the old file or the new one, never half of one, and power loss after return loses nothing. Without
+    `flush`, for what can be made again, a power cut may leave the file empty; the end of this process may not.
     Raises OutputError, naming path and reason, when the disk is full or the folder cannot be written.
     """
     path = Path(path)
@@ -36,11 +37,13 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
+        if flush:
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        if flush:
+            sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -48,9 +51,9 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, content: bytes | str) -> None:
-    """Write `content` (text as UTF-8) to `path`, all or nothing. Raises OutputError."""
-    with replacing(path) as temporary:
+def atomic_write(path: Path, content: bytes | str, flush: bool = True) -> None:
+    """Write `content` (text as UTF-8) to `path`, all or nothing; see `replacing`. Raises OutputError."""
+    with replacing(path, flush) as temporary:
         temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
 
 

@@ -155,6 +155,15 @@ def test_what_is_written_is_read_back(tmp_path, shape):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.parametrize("band", [1, 40, 10_000])
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 3), (1, 60), (60, 1, 3)])
+def test_another_decoder_reads_the_same_in_whatever_bands_it_was_packed(monkeypatch, shape, band):
+    array = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    monkeypatch.setattr("anet.image.png.BAND", band)
+    read = cv2.imdecode(np.frombuffer(png_bytes(array), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (read == array[..., ::-1] if array.ndim == 3 else read == array).all()
+
+
 @pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros((3, 3, 4), np.uint8), np.zeros(3, np.uint8)])
 def test_only_grey_and_rgb_of_8_bits_are_written(array):
     with pytest.raises(ValueError, match="uint8"):

@@ -69,6 +69,8 @@ def find_defects(
     `class_names` a class is called by its number, without the `image` (`(H, W, 3) uint8` RGB) there is no contrast, and
     without `scale` (mm per pixel, y and x) nothing in mm.
     """
+    if not mask.any():
+        return ()
     parts = [runs_of(mask[top:bottom], answer.rows(top, bottom), top) for top, bottom in answer.bands()]
     runs = together(parts)
     if image is not None:

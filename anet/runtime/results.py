@@ -5,7 +5,10 @@
     OUT/results.jsonl          one line a picture: its report, or `file` and `error`
     OUT/defects.csv            one row a defect
 
-The two tables carry `.part` in their names until the run is complete. Memory does not grow with the number of pictures.
+The two tables carry `.part` in their names until the run is complete, and are on the disk then. A picture's mask and
+overlay are written before its line: whenever the process ends, what a line names is there. A power cut can lose the
+last seconds of an unfinished run, and leave masks and overlays empty: they are not waited for, since that would take
+longer than to make them again. Memory does not grow with the number of pictures.
 """
 
 import hashlib
@@ -129,9 +132,13 @@ def _draw(image: np.ndarray, report: Report, overlays: bool, scaled: bool) -> _D
     """Draw and pack what is written of a picture; `image` is drawn into. `scaled` makes 255 of a mask's 1."""
     keep = np.asarray if image.size > 3 * AHEAD_PX else png_bytes
     mask = keep(report.mask * 255 if scaled else report.mask)
-    if overlays:
+    if not overlays:
+        return _Drawn(report, mask, None)
+    if report.mask.any():
         _lay_over(image, report.mask)
-    return _Drawn(report, mask, keep(image) if overlays else None)
+    elif (image[..., :1] == image).all():
+        image = image[..., 0]  # grey, and nothing drawn into it: a third of the file and of the time
+    return _Drawn(report, mask, keep(image))
 
 
 def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: "_Lines", rows: "_Lines") -> tuple[str, set[str]]:
@@ -143,7 +150,7 @@ def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: "_Lines", ro
     for key, folder, content in (("mask", MASKS, found.mask), ("overlay", OVERLAYS, found.overlay)):
         if content is not None:
             drawn[key] = f"{folder}/{name}"
-            (atomic_write if isinstance(content, bytes) else write_png)(out / folder / name, content)
+            (atomic_write if isinstance(content, bytes) else write_png)(out / folder / name, content, False)
     rows.write(csv_text(_rows(report)))
     facts = report.to_dict()
     del facts["name"]
