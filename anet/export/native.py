@@ -4,6 +4,7 @@ Folding is done in float64: with float32 it would add its own rounding to the ke
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,22 +49,23 @@ class _Values:
         scale, shift = _affine(norm) if norm else (torch.ones(kernel.shape[-1]), torch.zeros(kernel.shape[-1]))
         self.put(kernel.double() * scale, shift, act.weight if act else torch.ones(1))
 
-    def light(self, block: LightBlock) -> None:
-        main = block.main
+    def light(self, block: Any) -> None:
+        main: Any = block.main
         self.layer(_kernel(main[0]), main[1], main[2])
         self.put(_depth(main[3][0]))
         self.layer(_kernel(main[3][1]), main[4], main[5])
         self.layer(_kernel(main[6]), main[7], block.act)
 
-    def wide(self, block: WideBlock) -> None:
-        main = block.main
+    def wide(self, block: Any) -> None:
+        main: Any = block.main
         self.layer(_kernel(main[0]), main[1], main[2])
         self.layer(_kernel(main[3]))
         self.layer(_kernel(main[4]), main[5], main[6])
         self.layer(_kernel(main[7]), main[8], block.act)
 
-    def down(self, block: DownBlock, mean: Tensor | None = None, std: Tensor | None = None) -> None:
-        main, residual = block.main, block.residual  # its max-pool stays: pixels keep their order, std is positive
+    def down(self, block: Any, mean: Tensor | None = None, std: Tensor | None = None) -> None:
+        main: Any = block.main
+        residual: Any = block.residual  # its max-pool stays: pixels keep their order, std is positive
         self._of_pixels(_kernel(main[0]), main[1], main[2], mean, std)
         self.layer(_kernel(main[3]), main[4], main[5])
         self._of_pixels(_kernel(residual[1]), residual[2], None, mean, std)
@@ -78,20 +80,21 @@ class _Values:
         shift = shift - (kernel * (mean / std).view(1, 1, 3, 1)).sum((0, 1, 2))
         self.put(kernel / (255 * std.view(1, 1, 3, 1)), shift, act.weight if act else torch.ones(1))
 
-    def up(self, block: UpBlock) -> None:
-        main, residual = block.main, block.residual
+    def up(self, block: Any) -> None:
+        main: Any = block.main
+        residual: Any = block.residual
         self.layer(_kernel(residual[0]), residual[1])
         self.layer(_kernel(main[0]), main[1], main[2])
         self.layer(_transposed(main[3]), main[4], main[5])
         self.layer(_kernel(main[6]), main[7], block.act)
 
-    def cat(self, block: CatBlock) -> None:
+    def cat(self, block: Any) -> None:
         for half in _depth(block.squeeze[0]).chunk(2, dim=-1):  # detail features, up-sampled ones
             self.put(half)
         self.layer(_kernel(block.squeeze[1]))
         self.light(block.light)
 
-    def head(self, head: SegHead) -> None:
+    def head(self, head: Any) -> None:
         norm = head[2]  # after the slope: it cannot be folded, and zeros beside the map are zeros after it
         self.put(_transposed(head[0]), head[1].weight, torch.zeros(norm.num_features), *_affine(norm))
         self.put(_depth(head[3][0]))

@@ -104,8 +104,9 @@ class Native:
 
     def run(self, frames: np.ndarray) -> np.ndarray:
         """Give the probabilities of `(1, h, w, 3) uint8` by a network that is free, or a new one."""
-        key = (os.getpid(), *frames.shape[1:3])
-        network = self._free(key) or Network(self.weights, *key[1:], self.channels, self.threads)
+        h, w = frames.shape[1:3]
+        key = (os.getpid(), h, w)
+        network = self._free(key) or Network(self.weights, h, w, self.channels, self.threads)
         probs = network(frames)
         self.idle.append((key, network))
         if len(self.idle) > MOST_IDLE:
