@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from anet import frame
 from anet.frame import Answer
 from anet.runtime import shape
-from anet.runtime.axis import axis
+from anet.runtime.axis import _Pixels, axis
 from anet.runtime.measure import Defect, find_defects
 from anet.runtime.shape import AXIS, LIMITED, RECTANGLE
+from anet.runtime.thin import thinned
 from tests.test_measure import MASKS, measure
 
 
@@ -137,6 +138,24 @@ def test_a_scratch_across_many_megapixels_costs_only_its_pixels():
     ends, middles, _ = runs_of(mask)
     (path,) = axis(ends, middles, _)
     assert length(path) == pytest.approx(length(points), rel=0.002)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS, st.integers(1, 4))
+def test_all_pixels_at_once_are_thinned_as_a_list_of_them_is(mask, times):
+    ends = runs_of(np.kron(mask == 1, np.ones((times, times), bool)))
+    if len(ends[0]):
+        pixels = _Pixels(*ends)
+        assert np.array_equal(thinned(pixels.key, pixels.stride), pixels.thin())
+
+
+@pytest.mark.parametrize("points", [[[20, 20], [120, 60], [90, 90], [20, 60]], [[30, 30], [90, 31]]])
+def test_a_small_box_and_a_large_one_give_the_same_axis(monkeypatch, points):
+    ends = runs_of(drawn(np.array(points, float), 6, 110, 140))
+    small = axis(*ends)
+    monkeypatch.setattr("anet.runtime.axis.BITS", 0)
+    large = axis(*ends)
+    assert len(small) == len(large) and all(np.array_equal(a, b) for a, b in zip(small, large, strict=True))
 
 
 @settings(max_examples=100, deadline=None)

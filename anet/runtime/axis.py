@@ -1,8 +1,9 @@
 """The middle line of a thin region, as smooth paths: what a crack or scratch is as long as.
 
 A region is thinned (Guo and Hall 1989) on a list of its pixels, not on a picture of its box: a scratch across 100
-megapixels costs its own pixels. The skeleton is pruned of branches that only reach a corner or a rough edge, smoothed
-to less than a pixel, and its free ends are carried on, straight, to the region's edge.
+megapixels costs its own pixels; in a small box all pixels are thinned at once (`thin.py`). The skeleton is pruned of
+branches that only reach a corner or a rough edge, smoothed to less than a pixel, and its free ends are carried on,
+straight, to the region's edge.
 """
 
 import functools
@@ -10,6 +11,8 @@ from collections import Counter
 
 import cv2
 import numpy as np
+
+from anet.runtime.thin import BITS, thinned
 
 AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))  # y, x; clockwise from the top
 SIGMA = 2.5  # of the smoothing along the path, in its pixels: less keeps the stairs, more cuts corners
@@ -20,9 +23,10 @@ def axis(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[np.ndarra
 
     A branch is a path of its own, so is a ring (its last point is its first); none: it is too round to have an axis.
     """
-    pixels = _Pixels(row, start, stop)
+    origin = np.array([row.min(), start.min()])
+    pixels = _Pixels(row - origin[0], start - origin[1], stop - origin[1])
     depth = pixels.depth()
-    alive = pixels.thin()
+    alive = pixels.thin() if pixels.place is None else thinned(pixels.key, pixels.stride)
     points = pixels.points()
     paths = _pruned(_links(pixels.around, alive), depth)
     ends = Counter(end for path in paths for end in (path[0], path[-1]))
@@ -37,7 +41,7 @@ def axis(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[np.ndarra
         reach = [2 * depth[end] + 4.0 for end in (path[first], path[len(path) - last - 1])]
         head = [_carried(pixels, line, reach[0] + first)] if free[0] else []
         tail = [_carried(pixels, line[::-1], reach[1] + last)] if free[1] else []
-        smooth.append(np.concatenate([*head, line, *tail]))
+        smooth.append(np.concatenate([*head, line, *tail]) + origin)
     return smooth
 
 
@@ -50,11 +54,17 @@ class _Pixels:
         x = np.arange(length.sum()) - first + np.repeat(start, length)
         self.stride = int(stop.max()) + 3
         self.key = (np.repeat(row, length) + 1) * self.stride + x + 1  # sorted; no neighbour wraps to another row
+        size = int(self.key[-1]) + self.stride + 2
+        self.place = np.full(size, -1, np.int32) if size <= BITS else None  # of each pixel of a small box in the list
+        if self.place is not None:
+            self.place[self.key] = np.arange(len(self.key), dtype=np.int32)
         self.around = np.stack([self.find(self.key + dy * self.stride + dx) for dy, dx in AROUND])
         self.scratch = np.empty(len(self.key), np.int32)
 
     def find(self, key: np.ndarray) -> np.ndarray:
         """Give the places of pixels in the list, -1 for those outside the region."""
+        if self.place is not None:
+            return self.place[key.clip(0, len(self.place) - 1)]  # the first and the last pixel are outside
         place = np.searchsorted(self.key, key)
         place[place == len(self.key)] = 0
         return np.where(self.key[place] == key, place, -1).astype(np.int32)
