@@ -58,8 +58,9 @@ def open_model(path: Path, threads: int = 0) -> OpenModel:
 
 def _open_bundle(path: Path, threads: int) -> OpenModel:
     from anet.runtime.engine import Engine
+    from anet.runtime.settings import Settings
 
-    engine = Engine(path, threads)
+    engine = Engine(path, threads, settings=Settings())  # the same scores on every machine, whatever was tuned there
     card = engine.card
 
     def probs(image: np.ndarray) -> np.ndarray:

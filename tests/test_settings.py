@@ -10,11 +10,11 @@ from anet.files import UNSEALED, seal
 from anet.runtime import settings as module
 from anet.runtime.settings import FILE, Settings, host, settings_for, write_settings
 
-TUNED = Settings("int8", 1, 2, {"budget_ms": 5.0})
+TUNED = Settings("native", "int8", 1, 2, 0.5, 0.125, {"budget_ms": 5.0})
 
 
 def test_a_bundle_without_settings_leaves_all_to_the_engine(tmp_path):
-    assert settings_for(tmp_path) == Settings() == Settings(None, 0, 0, {})
+    assert settings_for(tmp_path) == Settings() == Settings(None, None, 0, 0, None, None, {})
 
 
 def test_what_was_written_is_read_on_the_same_host(tmp_path):
@@ -63,10 +63,23 @@ def test_a_newer_format_says_update(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threads": -1}, {"streams": 1.5}, {"threads": 10**9}, {"precision": 8}, {"measured": 1}]
+    "wrong",
+    [
+        {"threads": -1},
+        {"streams": 1.5},
+        {"threads": 10**9},
+        {"precision": 8},
+        {"measured": 1},
+        {"engine": 1},
+        {"scale": float("nan")},
+        {"scale": 0},
+        {"scale": "1"},
+        {"overlap": 0.6},
+        {"overlap": True},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(OptionError, match="found"):
+    with pytest.raises(OptionError, match=r"found|would work"):
         Settings(**wrong)
 
 

@@ -47,6 +47,8 @@ def blobs(seed: int, h: int, w: int) -> np.ndarray:
 class Echo:
     """An engine whose network gives back its input's first channels."""
 
+    name, precision = "echo", "f32"
+
     def __init__(self, channels: int = 1, at_once: int = 1):
         self.channels, self.at_once = channels, at_once
 

@@ -63,6 +63,7 @@ def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: 
     Of several engines those that it holds nothing for are left out: `native` knows A-Net only.
     """
     from anet.runtime.engine import Engine
+    from anet.runtime.settings import Settings
 
     card = read_card(bundle)
     found = []
@@ -73,7 +74,8 @@ def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: 
             )
 
             def open_it(threads: int, many: bool, precision: str = precision, engine: str = engine) -> Opened:
-                return Engine(bundle, threads, precision, engine, streams_of(threads) if many else 0)
+                streams = streams_of(threads) if many else 0
+                return Engine(bundle, threads, precision, engine, streams, Settings())  # whatever was tuned here
 
             trained = not card.provenance.get(UNTRAINED, False)
             found.append(Subject(called, card.network, precision, engine, trained, surfaces(h, w), open_it))

@@ -1,6 +1,7 @@
 """The whole inspection of a bundle: time of each stage, a folder from end to end, a fresh start, memory."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from anet.image import write_png
 from anet.runtime.engine import Engine
 from anet.runtime.inspector import STEPS, Inspector
 from anet.runtime.results import inspect_paths
+from anet.runtime.settings import FILE as SETTINGS
 
 PICTURES = 48  # of the folder; seeded, as large as the network's input, a defect on every other one
 ROUNDS = 3
@@ -40,12 +42,14 @@ def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, A
     """Measure a bundle on seeded pictures of `h` x `w` and give plain values. Raises AnetError when a start fails."""
     with TemporaryDirectory(prefix="anet-bench-") as scratch:
         place = Path(scratch)
+        plain = place / "bundle"  # without what was tuned for this machine, which fresh processes would take, too
+        bundle = Path(shutil.copytree(bundle, plain, ignore=shutil.ignore_patterns(SETTINGS)))
         pictures = _pictures(place / "pictures", h, w)
         return {
             "pictures": {"count": len(pictures), "h": h, "w": w, "format": "png"},
-            "stages_ms": _stages(bundle, pictures),
+            "stages_ms": _stages(bundle, pictures, engine),
             "folder": _folder(bundle, place, len(pictures), h, w, engine),
-            "start": _starts(bundle, pictures[0], place),
+            "start": _starts(bundle, pictures[0], place, engine),
         }
 
 
@@ -58,8 +62,8 @@ def _pictures(folder: Path, h: int, w: int) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _stages(bundle: Path, pictures: Sequence[Path]) -> dict[str, Any]:
-    inspector = Inspector(bundle)
+def _stages(bundle: Path, pictures: Sequence[Path], engine: str) -> dict[str, Any]:
+    inspector = Inspector(bundle, engine=engine)
     inspector(pictures[0])
     timings = [inspector(path).timing_ms for path in pictures]
     return {step: Spread.of([one[step] for one in timings]).to_dict() for step in STEPS}
@@ -67,7 +71,7 @@ def _stages(bundle: Path, pictures: Sequence[Path]) -> dict[str, Any]:
 
 def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: str) -> dict[str, Any]:
     """Set the ms a picture of a whole folder, masks and overlays written, beside those of the network alone."""
-    inspector, raw = Inspector(bundle), Engine(bundle, engine=engine, streams=streams_of(0))
+    inspector, raw = Inspector(bundle, engine=engine), Engine(bundle, engine=engine, streams=streams_of(0))
     frames, numbers = surfaces(h, w), count()
 
     def alone() -> float:
@@ -85,10 +89,11 @@ def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: st
     return {**values, "share": Spread.of(shares).to_dict()["median"]}
 
 
-def _starts(bundle: Path, picture: Path, place: Path) -> dict[str, Any]:
+def _starts(bundle: Path, picture: Path, place: Path, engine: str) -> dict[str, Any]:
     """Time `anet inspect` on one picture in fresh processes: the first finds no kept network, the others do."""
-    cold = [_start(bundle, picture, place, f"cold-{number}", f"cache-{number}") for number in range(2)]
-    warm = [_start(bundle, picture, place, f"warm-{number}", "cache-0") for number in range(STARTS)]
+    words = ["inspect", str(bundle), str(picture), "--engine", engine]
+    cold = [_start(words, place, f"cold-{number}", f"cache-{number}") for number in range(2)]
+    warm = [_start(words, place, f"warm-{number}", "cache-0") for number in range(STARTS)]
     return {
         "cold_ms": Spread.of([one for one, _ in cold]).to_dict(),
         "warm_ms": Spread.of([one for one, _ in warm]).to_dict(),
@@ -96,9 +101,9 @@ def _starts(bundle: Path, picture: Path, place: Path) -> dict[str, Any]:
     }
 
 
-def _start(bundle: Path, picture: Path, place: Path, out: str, cache: str) -> tuple[float, float | None]:
+def _start(words: Sequence[str], place: Path, out: str, cache: str) -> tuple[float, float | None]:
     """Give the ms from the start of the process to its end, and its peak of resident memory in MB."""
-    words = ["inspect", str(Path(bundle).absolute()), str(picture), "--out", str(place / out)]
+    words = [*words, "--out", str(place / out)]
     environment = {**os.environ, "XDG_CACHE_HOME": str(place / cache)}
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", CHILD, *words], env=environment, capture_output=True, text=True)

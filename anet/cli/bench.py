@@ -64,12 +64,15 @@ def tune(
     bundle: Annotated[Path, typer.Argument(help="An exported bundle.")],
     budget_ms: Annotated[float, typer.Option(help="Most ms from a picture in memory to its verdict.")],
     threads: Annotated[int, typer.Option(min=0, help="Most threads to use; 0: all cores.")] = 0,
-    data: Annotated[Path | None, typer.Option(help="Data set that validates it; by default its card's.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set that validated it: measures IoU anew, and scales.")
+    ] = None,
     task: Task = None,
 ) -> None:
-    """Find precision, threads and streams that meet a budget on this machine, and write them into the bundle.
+    """Find the way to run a bundle that meets a budget on this machine, and write it into the bundle.
 
-    The best IoU on validation pictures wins, then the fastest. Exit code 2: nothing meets the budget.
+    Engine, precision, threads, streams; with --data, the scale of tiles or of a dynamic input, too. The best IoU on
+    validation pictures wins, then the fastest. Exit code 2: nothing meets the budget.
     """
     from anet.bench.tune import none_meets, print_tuned, tune
     from anet.errors import OptionError

@@ -97,11 +97,12 @@ class Card:
         """Network pixels for one of the picture, as in training; 0: not known."""
         return (self.train_px or max(self.h, self.w)) / self.picture_px if self.picture_px else 0.0
 
-    def frame(self, h: int, w: int) -> Frame:
-        """Give the frame for a picture of `h` x `w` pixels: where the size is dynamic, at the scale of the training."""
+    def frame(self, h: int, w: int, scale: float | None = None) -> Frame:
+        """Give the frame for a picture of `h` x `w` pixels: a dynamic one at `scale`, or as in training."""
         if not self.dynamic:
             return Frame(self.h, self.w)
-        return Frame(up_to_stride(h * self.scale), up_to_stride(w * self.scale))
+        scale = scale or self.scale
+        return Frame(up_to_stride(h * scale), up_to_stride(w * scale))
 
     def to_dict(self) -> dict[str, Any]:
         """Give the card as `card.json` holds it, but for its own checksum."""

@@ -4,6 +4,7 @@ An engine of ENGINES is a class with `depth`, how many frames are worth being wo
 starts one; and `end(begun)`, which waits for its probabilities. Each begun frame is ended. Safe in several threads.
 """
 
+import importlib.util
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,15 +20,16 @@ from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
 from anet.runtime.compiled import compiled
 from anet.runtime.native import Native, unavailable
 from anet.runtime.onnx import OnnxRuntime
-from anet.runtime.settings import MOST, settings_for
+from anet.runtime.settings import MOST, Settings, settings_for
 
 
 class Engine:
     """A model bundle, checked and made ready for this machine's CPU. Safe to call from several threads.
 
     `threads` 0 lets the engine choose. `precision` (f32, f16, int8) says which of the bundle's files answers; None is
-    the one that its card recommends. `engine` is one of ENGINES. `streams` is how many frames are worked on at once by
-    `stream`; 0 lets the engine choose. What `anet tune` wrote for this machine is taken where nothing is given. Raises
+    the one that its card recommends. `engine` is one of ENGINES, None OpenVINO. `streams` is how many frames are worked
+    on at once by `stream`; 0 lets the engine choose. Where nothing is given, `settings` count, which None reads as
+    `anet tune` wrote them for this machine; where another engine is given than theirs, it chooses for itself. Raises
     ModelError, OptionError.
     """
 
@@ -36,23 +38,23 @@ class Engine:
         bundle: Path | str,
         threads: int = 0,
         precision: str | None = None,
-        engine: str = "openvino",
+        engine: str | None = None,
         streams: int = 0,
+        settings: Settings | None = None,
     ):
         for name, value in (("threads", threads), ("streams", streams)):
             if not 0 <= value <= MOST:
                 raise OptionError(f"{name} is {value}: 0 (automatic) to {MOST} would work")
-        if engine not in ENGINES:
+        if engine is not None and engine not in ENGINES:
             raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
         self.card = read_card(bundle)
-        self.note = unavailable(self.card) if engine == "native" else ""  # one line for people; empty: nothing to say
-        if self.note:
-            engine = "openvino"
-        tuned = settings_for(bundle)
-        self.precision = _choose(self.card, engine, precision, tuned.precision)
-        files = [read_listed(bundle, self.card, name) for name in MODELS[engine][self.precision]]
-        name = printable(bundle)
-        self._engine = ENGINES[engine](self.card, files, threads or tuned.threads, streams or tuned.streams, name)
+        self.settings = settings_for(bundle) if settings is None else settings
+        self.name, self.note = _which(self.card, engine, self.settings.engine)  # note: a line for people, or empty
+        tuned = self.settings if self.settings.engine in (None, self.name) else Settings()
+        self.precision = _choose(self.card, self.name, precision, tuned.precision)
+        files = [read_listed(bundle, self.card, name) for name in MODELS[self.name][self.precision]]
+        threads, streams = threads or tuned.threads, streams or tuned.streams
+        self._engine = ENGINES[self.name](self.card, files, threads, streams, printable(bundle))
 
     def probs(self, frame: np.ndarray) -> np.ndarray:
         """Give the probabilities of an `(h, w, 3) uint8` RGB frame: `(h, w, channels) float32` in 0..1.
@@ -144,6 +146,24 @@ def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:
     """Read a graph and keep its first output: others are for OpenVINO's Model API, here they would cost time."""
     model = core.read_model(model=xml, weights=weights)
     return ov.Model([model.get_results()[0]], model.get_parameters()) if len(model.outputs) > 1 else model
+
+
+def why_not(card: Card, engine: str) -> str:
+    """Say in one line why an engine cannot answer for a bundle here; nothing when it can."""
+    if not any(set(files) <= card.files.keys() for files in MODELS.get(engine, {}).values()):
+        return f"the bundle holds nothing for engine {printable(engine):.80}: openvino is used"
+    if engine == "onnxruntime" and importlib.util.find_spec("onnxruntime") is None:
+        return "engine onnxruntime is not installed (pip install 'anet-inspect[onnx]'): openvino is used"
+    return unavailable(card) if engine == "native" else ""
+
+
+def _which(card: Card, wanted: str | None, tuned: str | None) -> tuple[str, str]:
+    """Give the engine to run, and a line where it is not the one that was meant."""
+    name = wanted or tuned or "openvino"
+    if name != "native" and wanted:  # what was asked for and cannot be is an error, said where it is opened
+        return name, ""
+    note = "" if name == "openvino" else unavailable(card) if wanted else why_not(card, name)
+    return ("openvino" if note else name), note
 
 
 def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> str:

@@ -20,6 +20,7 @@ from anet.runtime.measure import Defect, find_defects, measure
 from anet.runtime.rules import Reason, Rules, any_defect
 from anet.runtime.rules_file import read_rules
 from anet.runtime.runs import regions, runs_of, together
+from anet.runtime.settings import Settings
 from anet.runtime.tiling import Grid, Tiles, blended
 from anet.runtime.web import Stretch, inspect_web
 
@@ -56,6 +57,8 @@ class Report:
     timing_ms: dict[str, float]  # decode, pre, infer, post
     mask: np.ndarray  # (h, w) uint8
     model: str  # the card's id
+    engine: str = ""  # which of `anet.runtime.engine.ENGINES` answered, and from which of the bundle's files
+    precision: str = ""
     reasons: tuple[Reason, ...] = ()  # why not accept: one for each limit of a rule that was broken
     view: View | None = None
     mm_per_px: tuple[float, float] | None = None  # y, x
@@ -74,7 +77,8 @@ class Report:
         """Give all but the mask as plain values."""
         timing = {step: round(value, 3) for step, value in self.timing_ms.items()}
         found = [defect.to_dict() for defect in self.defects]
-        head: dict[str, Any] = {"name": self.name, "model": self.model, "h": self.h, "w": self.w}
+        head: dict[str, Any] = {"name": self.name, "model": self.model, "engine": self.engine}
+        head |= {"precision": self.precision, "h": self.h, "w": self.w}
         head["verdict"] = self.verdict
         head["reasons"] = [reason.to_dict() for reason in self.reasons]
         head |= {"view": self.view.to_dict()} if self.view else {}
@@ -90,7 +94,8 @@ class Inspector:
     mm, too. `tiles`: False never cuts a picture, True cuts at the scale of the training, `Tiles` says how, and None
     cuts those whose longer side is more than LARGER times that of the training pictures, if the card knows it.
     `calibrated_px` (h, w): refuse pictures of another size, for which `mm_per_px` would be wrong.
-    `threads`, `precision`, `engine` and `streams` are those of `Engine`. Raises ModelError, OptionError.
+    `threads`, `precision`, `engine`, `streams` and `settings` are those of `Engine`; scale and overlap of `settings`
+    count where `tiles` has none. Raises ModelError, OptionError.
     """
 
     def __init__(
@@ -103,9 +108,10 @@ class Inspector:
         mm_per_px: float | tuple[float, float] | None = None,
         tiles: bool | Tiles | None = None,
         precision: str | None = None,
-        engine: str = "openvino",
+        engine: str | None = None,
         streams: int = 0,
         calibrated_px: tuple[int, int] | None = None,
+        settings: Settings | None = None,
     ):
         if threshold is not None and not 0 < threshold < 1:
             raise OptionError(f"threshold is {threshold}: more than 0 and less than 1 would work")
@@ -113,8 +119,8 @@ class Inspector:
             raise OptionError(f"min_area_px is {min_area_px}: 0 or more would work")
         if not (tiles is None or isinstance(tiles, (bool, Tiles))):
             raise OptionError(f"tiles is {tiles!r:.60}: None, True, False or Tiles(scale, overlap) would work")
-        self.engine = Engine(bundle, threads, precision, engine, streams)
-        self.card = self.engine.card
+        self.engine = Engine(bundle, threads, precision, engine, streams, settings)
+        self.card, self.settings = self.engine.card, self.engine.settings
         self.threads = threads
         self.threshold = self.card.threshold if threshold is None else threshold
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
@@ -150,15 +156,15 @@ class Inspector:
             raise ImageError(
                 f"{called}: {w}x{h} pixels, calibrated was with {made_for}: mm would be wrong; calibrate anew"
             )
-        grid = self._grid_for(h, w)
+        grid = self.grid_for(h, w)
         mask, defects, view, times, make_probs = self._whole(image) if grid is None else self._cut(image, grid)
         started = time.perf_counter()
         verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
         times = dict(zip(STEPS, (decode, *times), strict=True))
         times["post"] += (time.perf_counter() - started) * 1000
-        name, model = name or called, self.card.id
+        by = (self.card.id, self.engine.name, self.engine.precision)
         return image, Report(
-            name, h, w, verdict, defects, times, mask, model, reasons, view, self.mm_per_px, make_probs
+            name or called, h, w, verdict, defects, times, mask, *by, reasons, view, self.mm_per_px, make_probs
         )
 
     def many(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Report | AnetError]]:
@@ -197,7 +203,7 @@ class Inspector:
 
     def grid(self) -> Grid:
         """Give the tiles that this inspector cuts. Raises OptionError where no scale is known."""
-        tiles = self.tiles if isinstance(self.tiles, Tiles) else Tiles()
+        tiles = self.tiles if isinstance(self.tiles, Tiles) else self.settings.tiles
         if not (tiles.scale or self.card.scale):
             raise OptionError(
                 "the model does not say how large its training pictures were: tiles need a scale, 1 or so"
@@ -205,10 +211,10 @@ class Inspector:
         frame = Frame(self.card.train_px) if self.card.dynamic else self.card.frame(0, 0)
         return tiles.grid(frame, self.card.scale)
 
-    def _grid_for(self, h: int, w: int) -> Grid | None:
+    def grid_for(self, h: int, w: int) -> Grid | None:
         """Give the tiles for a picture, None where it is looked at as a whole."""
         card = self.card
-        most = MOST_PX / card.scale if card.dynamic else LARGER * card.picture_px
+        most = MOST_PX / (self.settings.scale or card.scale) if card.dynamic else LARGER * card.picture_px
         if self.tiles is False or (self.tiles is None and not 0 < most < max(h, w)):
             return None
         grid = self.grid()
@@ -218,7 +224,7 @@ class Inspector:
         """Look at a picture at once: mask, defects, view, ms of pre, infer and post, and what makes probabilities."""
         h, w = image.shape[:2]
         times = [time.perf_counter()]
-        frame = self.card.frame(h, w)
+        frame = self.card.frame(h, w, self.settings.scale)
         framed = frame.image(image)
         times.append(time.perf_counter())
         probs = self.engine.probs(framed)

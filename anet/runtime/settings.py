@@ -1,6 +1,6 @@
 """What `anet tune` found to be best on this machine: `settings.json` in a bundle, sealed, an entry for each host.
 
-The card does not list the file: it changes how fast a bundle answers on one machine, never what the bundle is.
+The card does not list the file: it changes how a bundle is run on one machine, never what the bundle is.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from typing import Any
 from anet.errors import ModelError, OptionError, OutputError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, read_plain, seal
 from anet.provenance import machine
+from anet.runtime.tiling import OVERLAP, Tiles
 
 FILE = "settings.json"
 FORMAT = 1
@@ -24,22 +25,34 @@ MOST = 4096  # threads or streams
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run a bundle on one machine; the defaults leave every choice to the engine."""
+    """How to run a bundle on one machine; the defaults leave every choice to card and engine."""
 
+    engine: str | None = None  # of `anet.runtime.engine.ENGINES`; None: openvino
     precision: str | None = None  # None: the one that the card recommends
     threads: int = 0
     streams: int = 0
-    measured: dict[str, Any] = field(default_factory=dict)  # budget, time and IoU found when this was chosen
+    scale: float | None = (
+        None  # network pixels for one of the picture, of tiles and dynamic sizes; None: as in training
+    )
+    overlap: float | None = None  # of tiles, share of a side; None: OVERLAP
+    measured: dict[str, Any] = field(default_factory=dict, hash=False)  # budget, time, IoU found when this was chosen
 
     def __post_init__(self) -> None:
-        if not (self.precision is None or isinstance(self.precision, str)):
-            raise OptionError(f"precision must be a text: {self.precision!r:.80} found")
+        for name in ("engine", "precision"):
+            if not isinstance(getattr(self, name), str | None):
+                raise OptionError(f"{name} must be a text: {getattr(self, name)!r:.80} found")
         for name in ("threads", "streams"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
                 raise OptionError(f"{name} must be a whole number, 0 (automatic) to {MOST}: {value!r:.80} found")
         if not isinstance(self.measured, dict):
             raise OptionError(f"measured must be a table: {self.measured!r:.80} found")
+        _ = self.tiles  # raises OptionError for a scale or an overlap that is none
+
+    @property
+    def tiles(self) -> Tiles:
+        """How pictures are cut, where they are."""
+        return Tiles(self.scale, OVERLAP if self.overlap is None else self.overlap)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
