@@ -64,7 +64,7 @@ class _Pixels:
     def find(self, key: np.ndarray) -> np.ndarray:
         """Give the places of pixels in the list, -1 for those outside the region."""
         if self.place is not None:
-            return self.place[key.clip(0, len(self.place) - 1)]  # the first and the last pixel are outside
+            return self.place.take(key, mode="clip")  # the first and the last pixel are outside
         place = np.searchsorted(self.key, key)
         place[place == len(self.key)] = 0
         return np.where(self.key[place] == key, place, -1).astype(np.int32)
