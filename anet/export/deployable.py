@@ -27,6 +27,7 @@ from anet.runtime.card import CARD, MODELS, PAGE, Card
 from anet.runtime.engine import Engine, ov
 from anet.runtime.native import library
 from anet.runtime.settings import FILE as SETTINGS
+from anet.runtime.settings import Settings
 from anet.scoring.evaluate import Labelled
 
 FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
@@ -128,7 +129,7 @@ def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labell
     Raises ModelError.
     """
     engines = {
-        f"{engine} {precision}": Engine(made, 0, precision, engine)
+        f"{engine} {precision}": Engine(made, 0, precision, engine, settings=Settings())
         for engine, precisions in MODELS.items()
         for precision, files in precisions.items()
         if set(files) <= card.files.keys()
