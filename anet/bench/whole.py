@@ -23,7 +23,7 @@ from anet.runtime.settings import FILE as SETTINGS
 
 PICTURES = 48  # of the folder; seeded, as large as the network's input, a defect on every other one
 ROUNDS = 3
-STARTS = 5
+COLD, STARTS = 2, 5  # fresh processes without and with a kept network
 CHILD = """
 import sys
 from anet.__main__ import main
@@ -92,7 +92,7 @@ def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: st
 def _starts(bundle: Path, picture: Path, place: Path, engine: str) -> dict[str, Any]:
     """Time `anet inspect` on one picture in fresh processes: the first finds no kept network, the others do."""
     words = ["inspect", str(bundle), str(picture), "--engine", engine]
-    cold = [_start(words, place, f"cold-{number}", f"cache-{number}") for number in range(2)]
+    cold = [_start(words, place, f"cold-{number}", f"cache-{number}") for number in range(COLD)]
     warm = [_start(words, place, f"warm-{number}", "cache-0") for number in range(STARTS)]
     return {
         "cold_ms": Spread.of([one for one, _ in cold]).to_dict(),
