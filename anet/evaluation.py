@@ -55,7 +55,8 @@ class Trial:
             },
             "trained_on_another_split_of_this_data": self.other_split,
             "model": {
-                "network": opened.network, "engine": opened.engine, "size": opened.size, "sha256": opened.sha256,
+                "network": opened.network, "engine": opened.engine, "precision": opened.precision,
+                "size": opened.size, "sha256": opened.sha256,
                 "class_names": list(opened.class_names), **opened.provenance,
             },
             "scored_by": {"commit": commit(), "versions": versions(), "machine": machine()},
@@ -63,10 +64,11 @@ class Trial:
 
 
 def prepare(
-    model: Path, data: Path, task: str | None, free: bool, protocol: str | None, split_seed: int, threads: int
-) -> Trial:
+    model: Path, data: Path, task: str | None, free: bool, protocol: str | None, split_seed: int, threads: int,
+    engine: str | None = None, precision: str | None = None,
+) -> Trial:  # fmt: skip
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
-    opened, dataset = open_model(model, threads), load(data, task, free)
+    opened, dataset = open_model(model, threads, engine, precision), load(data, task, free)
     if len(opened.class_names) != dataset.classes:
         raise DataError(
             f"{printable(model)} tells {', '.join(opened.class_names[1:])} apart, {printable(data)} is labelled with "
@@ -85,14 +87,16 @@ def prepare(
 def evaluate_model(
     model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
     split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
-    history: list[dict] | None = None, more: tuple[Table, ...] = (),
+    history: list[dict] | None = None, more: tuple[Table, ...] = (), engine: str | None = None,
+    precision: str | None = None,
 ) -> Result:  # fmt: skip
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
 
     Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
-    report shows curves from `history` and `more` tables. Raises ModelError, DataError, ImageError, OutputError.
+    report shows curves from `history` and `more` tables. `engine` and `precision` choose among a bundle's. Raises
+    ModelError, OptionError, DataError, ImageError, OutputError.
     """
-    trial = prepare(model, data, task, free, protocol, split_seed, threads)
+    trial = prepare(model, data, task, free, protocol, split_seed, threads, engine, precision)
     opened, dataset, parts = trial.opened, trial.dataset, trial.parts
     if not parts.part(part):
         raise DataError(f"{printable(data)} has no {part} part under protocol {parts.protocol}")
@@ -175,12 +179,13 @@ def _facts(result: Result) -> dict[str, str]:
     facts, model = result.facts, result.facts["model"]
     data, split, recipe = facts["data"], facts["split"], model.get("recipe", {})
     where = facts["scored_by"]["machine"]
+    answers = f"{model['engine']} in {model['precision']}"
     trained = f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, best at {model.get('epoch', '?')}"
     return {
         "data": f"{data['name']}, {data['task']} (digest {data['digest'][:12]})",
         "split": f"{split['train']} train, {split['val']} validation, {split['test']} test; {split['source']}",
         "recipe": f"{trained}, seed {model.get('seed', '?')}",
-        "model": f"{model['network']} at {model['size']} px, by {model['engine']} (sha256 {model['sha256'][:12]})",
+        "model": f"{model['network']} at {model['size']} px, by {answers} (sha256 {model['sha256'][:12]})",
         "machine": f"{where['cpu']}, {where['cores']} cores",
         "commit": str(facts["scored_by"]["commit"]),
     }

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from anet.files import sha256
+from anet.errors import OptionError
+from anet.files import printable, sha256
 from anet.frame import decide
 
 
@@ -20,7 +21,8 @@ class OpenModel:
     class_names: tuple[str, ...]
     size: int  # longer side of the frame, in training
     threshold: float
-    engine: str  # "torch" or "openvino"
+    engine: str  # "torch", or what answers for a bundle
+    precision: str  # of the file that answers: f32, int8 and so on
     sha256: str  # of the model file, or of the bundle's card
     provenance: dict[str, Any]
     min_area_px: int  # smaller regions are no defects to the runtime; scores count every pixel
@@ -37,11 +39,17 @@ def known_provenance(provenance: Any) -> dict[str, Any]:
     return {**found, **tables}
 
 
-def open_model(path: Path, threads: int = 0) -> OpenModel:
-    """Open a model; torch is imported only for training's files. Raises ModelError: missing, damaged or foreign."""
+def open_model(path: Path, threads: int = 0, engine: str | None = None, precision: str | None = None) -> OpenModel:
+    """Open a model; torch is imported only for training's files.
+
+    `engine` and `precision` choose among those of a bundle, see `anet.runtime.engine.Engine`. Raises ModelError
+    (missing, damaged, foreign) and OptionError.
+    """
     path = Path(path)
     if (path / "card.json").exists():
-        return _open_bundle(path, threads)
+        return _open_bundle(path, threads, engine, precision)
+    if engine or precision:
+        raise OptionError(f"{printable(path)} is no bundle: --engine and --precision choose among a bundle's files")
     from anet.training.checkpoint import find_model, load_model
     from anet.training.predictor import Predictor
 
@@ -51,16 +59,17 @@ def open_model(path: Path, threads: int = 0) -> OpenModel:
         torch.set_num_threads(threads)
     network, facts = load_model(path)
     return OpenModel(
-        Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch",
+        Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch", "f32",
         sha256(find_model(path).read_bytes()), known_provenance(facts.provenance), facts.min_area_px,
     )  # fmt: skip
 
 
-def _open_bundle(path: Path, threads: int) -> OpenModel:
+def _open_bundle(path: Path, threads: int, name: str | None, precision: str | None) -> OpenModel:
     from anet.runtime.engine import Engine
     from anet.runtime.settings import Settings
 
-    engine = Engine(path, threads, settings=Settings())  # the same scores on every machine, whatever was tuned there
+    # settings empty: the same scores on every machine, whatever was tuned there
+    engine = Engine(path, threads, precision, name, settings=Settings())
     card = engine.card
 
     def probs(image: np.ndarray) -> np.ndarray:
@@ -68,6 +77,7 @@ def _open_bundle(path: Path, threads: int) -> OpenModel:
         return frame.back(engine.probs(frame.image(image)), *image.shape[:2])
 
     return OpenModel(
-        probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, "openvino",
-        sha256((path / "card.json").read_bytes()), known_provenance(card.provenance), card.min_area_px,
+        probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, engine.name,
+        engine.precision, sha256((path / "card.json").read_bytes()), known_provenance(card.provenance),
+        card.min_area_px,
     )  # fmt: skip

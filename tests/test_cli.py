@@ -355,12 +355,19 @@ def test_a_bundle_is_scored_without_touching_model_or_data(ready, tmp_path):
     shutil.copytree(ready / "set", data)
     before, data_before = state(ready), state(data)
     result, report = tmp_path / "r.json", tmp_path / "r.html"
-    done = anet("eval", ready / "bundle", data, "--out", result, "--report", report, "--split", "val")
+    done = anet("eval", ready / "bundle", data, "--out", result, "--report", report, "--split", "val",
+                "--engine", "openvino", "--precision", "f32")  # fmt: skip
     assert done.code == 0 and not done.err and "IoU" in done.out and "[bold]" in done.out
     content = json.loads(result.read_text())
     assert content["scores"]["pictures"] == 6 and content["data"]["part"] == "val"
-    assert content["model"]["engine"] == "openvino" and report.read_text().startswith("<!")
+    assert (
+        content["model"]["engine"] == "openvino"
+        and content["model"]["precision"] == "f32"
+        and report.read_text().startswith("<!")
+    )
     assert state(ready) == before and state(data) == data_before
+    for wrong in (("--precision", "int3"), ("--engine", "onnxruntim")):
+        assert anet("eval", ready / "bundle", data, *wrong).code == 2
 
 
 # how a process ends

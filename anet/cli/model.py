@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
+from anet.cli.options import Data, Engine, Free, Model, Precision, Protocol, SplitSeed, Task, Threads
 from anet.files import printable
 
 
@@ -73,12 +73,16 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Part to score: train, val or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML file with table and pictures, worst first.")] = None,
+    engine: Engine = None,
+    precision: Precision = None,
     threads: Threads = 0,
 ) -> None:
     """Score a model; its threshold is chosen on the validation part, never on what is scored."""
     from anet.evaluation import evaluate_model, print_scores
 
-    result = evaluate_model(model, data, task, free, protocol, split_seed, split, out, report, threads)
+    result = evaluate_model(
+        model, data, task, free, protocol, split_seed, split, out, report, threads, engine=engine, precision=precision
+    )
     print_scores(result, console)
 
 

@@ -14,3 +14,10 @@ Protocol = Annotated[
 SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
 Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="openvino, onnxruntime or native (A-Net only), instead of the tuned or recommended one."),
+]
+Precision = Annotated[
+    str | None, typer.Option(help="Of the bundle's files, such as f32 or int8, instead of the tuned or recommended.")
+]
