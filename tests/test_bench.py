@@ -109,7 +109,7 @@ def test_every_subject_has_a_row_in_every_mode_and_plain_is_once_itself(measured
 def test_the_whole_inspection_is_measured_in_stages_from_a_folder_and_from_a_fresh_start(measured):
     found = measured["whole"]
     assert list(found["stages_ms"]) == ["decode", "pre", "infer", "post"]
-    assert 0 < found["folder"]["share"] < 5 and found["pictures"]["count"] == 2
+    assert found["folder"]["share"] > 0 and 0 <= found["folder"]["rejected"] <= found["pictures"]["count"] == 2
     assert found["start"]["warm_ms"]["median"] > 100 and found["start"]["memory_mb"] > 50
 
 

@@ -68,6 +68,8 @@ def stages(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "network alone, many at once, ms a picture",
         f"{folder['raw_ms']['median']:.2f} ({_between(folder['raw_ms'])})",
     )
+    if "rejected" in folder:
+        yield "pictures, of them rejected", f"{found['pictures']['count']}, {folder['rejected']}"
     yield (
         "folder from end to end, ms a picture",
         f"{folder['folder_ms']['median']:.2f} ({_between(folder['folder_ms'])})",

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from anet.bench.rounds import Spread, interleaved
 from anet.bench.subjects import streams_of, surfaces
 from anet.data.synthetic import surface
@@ -21,7 +23,8 @@ from anet.runtime.inspector import STEPS, Inspector
 from anet.runtime.results import inspect_paths
 from anet.runtime.settings import FILE as SETTINGS
 
-PICTURES = 48  # of the folder; seeded, as large as the network's input, a defect on every other one
+PICTURES = 48  # of the folder; seeded, as large as the network's input
+EVERY = 12  # of them has a defect, the others are even grey with noise: as on a line in order
 ROUNDS = 3
 COLD, STARTS = 2, 5  # fresh processes without and with a kept network
 CHILD = """
@@ -54,10 +57,11 @@ def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, A
 
 
 def _pictures(folder: Path, h: int, w: int) -> list[Path]:
-    side = max(h, w, 64)  # the least that is made
+    side, rng = max(h, w, 64), np.random.default_rng(0)  # 64: the least that is made
     folder.mkdir()
     for number in range(PICTURES):
-        image, _ = surface("rolled", "inclusion" if number % 2 else None, side, number)
+        noise = rng.normal(140, 4, (h, w, 1)).clip(0, 255).astype(np.uint8)
+        image = noise.repeat(3, axis=2) if (number + 1) % EVERY else surface("rolled", "inclusion", side, number)[0]
         write_png(folder / f"{number:03}.png", image[:h, :w])
     return sorted(folder.iterdir())
 
@@ -71,7 +75,7 @@ def _stages(bundle: Path, pictures: Sequence[Path], engine: str) -> dict[str, An
 
 def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: str) -> dict[str, Any]:
     """Set the ms a picture of a whole folder, masks and overlays written, beside those of the network alone."""
-    inspector, raw = Inspector(bundle, engine=engine), Engine(bundle, engine=engine, streams=streams_of(0))
+    inspector, raw = (made(bundle, engine=engine, streams=streams_of(0)) for made in (Inspector, Engine))
     frames, numbers = surfaces(h, w), count()
 
     def alone() -> float:
@@ -80,13 +84,17 @@ def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: st
             pass
         return (time.perf_counter() - started) * 1000 / pictures
 
+    rejected = []
+
     def folder() -> float:
-        return inspect_paths(inspector, [place / "pictures"], place / f"out-{next(numbers)}").seconds * 1000 / pictures
+        summary = inspect_paths(inspector, [place / "pictures"], place / f"out-{next(numbers)}")
+        rejected.append(summary.rejected)
+        return summary.seconds * 1000 / pictures
 
     found = interleaved({"raw": alone, "folder": folder}, ROUNDS)
     shares = [one / other for one, other in zip(found["raw"], found["folder"], strict=True)]
     values = {f"{name}_ms": Spread.of(times).to_dict() for name, times in found.items()}
-    return {**values, "share": Spread.of(shares).to_dict()["median"]}
+    return {**values, "share": Spread.of(shares).to_dict()["median"], "rejected": rejected[-1]}
 
 
 def _starts(bundle: Path, picture: Path, place: Path, engine: str) -> dict[str, Any]:

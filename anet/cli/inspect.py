@@ -45,12 +45,13 @@ def inspect(
     from anet.runtime.calibrate import read_calibrated, read_scale
     from anet.runtime.inspector import Inspector
     from anet.runtime.progress import shown_progress
-    from anet.runtime.results import inspect_paths, print_summary
+    from anet.runtime.results import inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of
 
     mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))
     cut = tiles_of(tiles, scale, overlap)
-    inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, calibrated_px=size)
+    streams = streams_for(model, paths, threads)
+    inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size)
     if inspector.engine.note:
         typer.echo(f"anet: {inspector.engine.note}", err=True)
     with shown_progress(paths) as progress:

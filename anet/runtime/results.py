@@ -16,7 +16,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -29,6 +29,8 @@ from anet.files import atomic_write, check_writable, csv_text, printable, sync_f
 from anet.frame import bands
 from anet.image import list_images, overlay, png_bytes, write_png
 from anet.runtime.inspector import AHEAD_PX, Inspector, Report
+from anet.runtime.native import cores
+from anet.runtime.settings import settings_for
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
 COLUMNS = (
@@ -107,6 +109,15 @@ def inspect_paths(
         rows.finish()
         lines.finish()
     return so_far()
+
+
+def streams_for(bundle: Path | str, paths: Sequence[Path], threads: int = 0) -> int:
+    """Give how many pictures to work on at once: as `anet tune` found, else one a core; 0 (latency) for one picture.
+
+    Raises ModelError when what was tuned is damaged.
+    """
+    many = len(paths) > 1 or any(path.is_dir() for path in paths)
+    return settings_for(bundle).streams or (threads or cores() if many else 0)
 
 
 def print_summary(summary: Summary, console: Any) -> None:
