@@ -132,9 +132,8 @@ def read_size(text: str) -> tuple[int, int]:
 def print_exported(bundle: Path, card: Card, console: Console) -> None:
     """Print where a bundle is, how each of its models compares with torch, and what was left out."""
     say = functools.partial(console.print, highlight=False, soft_wrap=True)
-    say(
-        f"{printable(bundle)}: {card.precision} recommended; {card.parity['pictures']} validation pictures beside torch"
-    )
+    best = card.fastest[0] if card.fastest else card.precision
+    say(f"{printable(bundle)}: {best} recommended; {card.parity['pictures']} validation pictures beside torch")
     for name, one in card.parity.items():
         if name in card.speed or name == "torch":
             iou = "" if one["iou"] is None else f"IoU {100 * one['iou']:.2f}"

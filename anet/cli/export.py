@@ -15,13 +15,13 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder or .safetensors file; with --check, a bundle.")],
     out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
     formats: Annotated[
-        str, typer.Option(help="Of openvino, f16, int8, onnx, native, with commas; int8 is kept only where it pays.")
-    ] = "openvino,f16,int8,onnx,native",
+        str, typer.Option(help="Of openvino, f16, int8, onnx, native, bf16; int8, bf16 stay only where they pay.")
+    ] = "openvino,f16,int8,onnx,native,bf16",
     size: Annotated[
         str | None, typer.Option(help="Of the network's input: 224, 224x320 (height first) or dynamic; as trained.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Data set to prove it on, instead of the run's own.")] = None,
-    max_drop: Annotated[float, typer.Option(min=0, max=100, help="Points of IoU that int8 may lose.")] = 0.3,
+    max_drop: Annotated[float, typer.Option(min=0, max=100, help="Points of IoU that int8 and bf16 may lose.")] = 0.3,
     int8: Annotated[
         str, typer.Option(help="ptq: by ranges; accuracy: layers put back to float; qat: a short training first.")
     ] = "ptq",

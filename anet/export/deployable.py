@@ -17,7 +17,7 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
 from anet.export.native import native_weights
 from anet.export.page import page
-from anet.export.parity import Shown, check_equal, parity, speed, why_not_int8
+from anet.export.parity import Shown, check_equal, parity, speed, why_not_kept
 from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
 from anet.frame import channels_of
@@ -30,10 +30,13 @@ from anet.runtime.settings import FILE as SETTINGS
 from anet.runtime.settings import Settings
 from anet.scoring.evaluate import Labelled
 
+# format -> engine and precision
 FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
-FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32")}  # format -> engine and precision
+FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32"), "bf16": ("native", "bf16")}
 NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
-MAX_DROP = 0.3  # points of IoU that int8 may lose
+ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32"}  # kept where they pay -> beside what
+RECOMMENDED = ("openvino f32", "native f32", *ROUNDED)
+MAX_DROP = 0.3  # points of IoU that those of ROUNDED may lose
 
 
 def export_bundle(
@@ -102,10 +105,10 @@ def _write_models(
             continue
         if name == "onnx":
             path.write_bytes(to_onnx(deployable, card))
-        elif name == "native":
-            content = native_weights(deployable.network, card.mean, card.std)
-            if content is None or library() is None:  # what cannot be proven here is not written
-                left_out[name] = f"the compiled kernel {'is not built here' if content else 'knows A-Net only'}"
+        elif engine == "native":
+            content = native_weights(deployable.network, card.mean, card.std, precision)
+            if content is None or library(precision) is None:  # what cannot be proven here is not written
+                left_out[name] = f"the compiled kernel {'cannot run here' if content else 'knows A-Net only'}"
             else:
                 path.write_bytes(content)
         elif name == "int8":
@@ -124,9 +127,9 @@ def _save(model: ov.Model, path: Path, half: bool = False) -> None:
 
 
 def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labelled], max_drop: float) -> Card:
-    """Hold every model in `made` against torch; give the card with the figures, int8 removed where it is not worth it.
+    """Hold every model in `made` against torch; give the card with the figures.
 
-    Raises ModelError.
+    Those of ROUNDED are removed where they are not worth it. Raises ModelError.
     """
     engines = {
         f"{engine} {precision}": Engine(made, 0, precision, engine, settings=Settings())
@@ -142,15 +145,19 @@ def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labell
             check_equal(figures, name)
     image = _image(samples[0], card)
     timed = speed(engines, card.frame(*image.shape[:2]).image(image))
-    card = replace(card, parity=figures, speed=timed)
-    if "openvino int8" not in engines:
-        return card
-    reason = why_not_int8(figures, timed, max_drop)
-    if reason is None:
-        return replace(card, precision="int8")
-    for name in MODELS["openvino"]["int8"]:
-        (made / name).unlink()
-    return replace(card, left_out={**card.left_out, "int8": reason})
+    left_out = dict(card.left_out)
+    for name in ROUNDED.keys() & engines.keys():
+        engine, precision = name.split()
+        reason = why_not_kept(name, ROUNDED[name], figures, timed, max_drop)
+        if reason is not None:
+            left_out[precision] = reason
+            for file in MODELS[engine][precision]:
+                (made / file).unlink()
+    kept = [name for name in engines if name in RECOMMENDED and name.split()[1] not in left_out]
+    return replace(
+        card, parity=figures, speed=timed, left_out=left_out, precision="int8" if "openvino int8" in kept else "f32",
+        fastest=tuple(sorted(kept, key=lambda name: timed[name]["median_ms"])),
+    )  # fmt: skip
 
 
 def _sealed(made: Path, card: Card) -> Card:
@@ -170,8 +177,9 @@ def _check_formats(formats: Sequence[str]) -> None:
     if wrong or not formats:
         found = f"no format {printable(wrong[0])!r:.80}" if wrong else "no format given"
         raise OptionError(f"{found}: {', '.join(FORMATS)} would work, one or more")
-    if "int8" in formats and "openvino" not in formats:
-        raise OptionError("int8 is held against float32, and kept where it is faster: add openvino to the formats")
+    for name, beside in (("int8", "openvino"), ("bf16", "native")):
+        if name in formats and beside not in formats:
+            raise OptionError(f"{name} is held against float32, kept where it is faster: add {beside} to the formats")
 
 
 def _check_target(out: Path) -> None:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from anet.nets.anet import TABLE_II, ANet, CatBlock, DownBlock, LightBlock, SegHead, UpBlock, WideBlock, build
-from anet.runtime.native import HEAD
+from anet.runtime.native import HEADS
 
 
-def native_weights(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> bytes | None:
-    """Give the bytes of `model.native` for A-Net as of Table II; None for any other network.
+def native_weights(
+    network: nn.Module, mean: Sequence[float], std: Sequence[float], precision: str = "f32"
+) -> bytes | None:
+    """Give the bytes of the kernel's file for A-Net as of Table II; None for any other network.
 
     `mean` and `std` of RGB in 0..1 go into the first layers, which then take pixel values of 0..255.
     """
@@ -26,7 +28,7 @@ def native_weights(network: nn.Module, mean: Sequence[float], std: Sequence[floa
             values.down(stage, torch.tensor(tuple(mean)).double(), torch.tensor(tuple(std)).double())
         else:
             WRITERS[type(stage)](values, stage)
-    return HEAD + torch.cat(values.parts).float().numpy().astype("<f4").tobytes()
+    return HEADS[precision] + torch.cat(values.parts).float().numpy().astype("<f4").tobytes()
 
 
 def _as_printed(network: ANet) -> bool:

@@ -17,7 +17,7 @@ def page(card: Card) -> str:
             ("input", f"{size}, uint8 RGB; {scale if card.scale else 'scale of the training not known'}"),
             ("classes", ", ".join(card.class_names)),
             ("decision", f"defect above {card.threshold:.4g}, regions from {card.min_area_px} px; see card.json"),
-            ("recommended precision", card.precision),
+            ("recommended, the fastest first", ", ".join(card.fastest) or card.precision),
             *_origin(card.provenance),
         ),
         "## Parity and speed",

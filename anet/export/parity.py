@@ -120,14 +120,19 @@ def speed(engines: Mapping[str, Engine], frame: np.ndarray) -> dict[str, Any]:
     return {"machine": machine(), "frame": list(frame.shape[:2]), **found}
 
 
-def why_not_int8(figures: Mapping[str, Any], timed: Mapping[str, Any], max_drop: float) -> str | None:
-    """Say why int8 is not worth keeping; None when it is. `max_drop`: allowed loss of IoU in points (0..100)."""
-    before, after = figures["torch"]["iou"], figures["openvino int8"]["iou"]
+def why_not_kept(
+    name: str, beside: str, figures: Mapping[str, Any], timed: Mapping[str, Any], max_drop: float
+) -> str | None:
+    """Say why `name` ("openvino int8") is not worth keeping beside the float32 of its engine; None when it is.
+
+    `max_drop`: allowed loss of IoU in points (0..100).
+    """
+    before, after = figures["torch"]["iou"], figures[name]["iou"]
     if before is None or after is None:
         return "the validation pictures show no defect, so what it loses cannot be measured"
     if 100 * (before - after) > max_drop:
         return f"IoU falls from {100 * before:.2f} to {100 * after:.2f} on validation: {max_drop:g} points are allowed"
-    slow, fast = timed["openvino f32"]["median_ms"], timed["openvino int8"]["median_ms"]
+    slow, fast = timed[beside]["median_ms"], timed[name]["median_ms"]
     return None if fast < slow else f"it is not faster here: {fast:.2f} ms a frame, f32 takes {slow:.2f} ms"
 
 

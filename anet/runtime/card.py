@@ -17,7 +17,7 @@ from anet.frame import Frame, channels_of, up_to_stride
 
 FORMAT = 2  # 1 had one `size` for both sides, and no other files than XML and BIN
 CARD, PAGE, XML, BIN, ONNX = "card.json", "CARD.md", "model.xml", "model.bin", "model.onnx"
-PRECISIONS = ("f32", "f16", "int8")
+PRECISIONS = ("f32", "f16", "bf16", "int8")
 MODELS = {  # engine -> precision -> files; f16 is how weights are kept, computed is in float32
     "openvino": {
         "f32": (XML, BIN),
@@ -25,7 +25,7 @@ MODELS = {  # engine -> precision -> files; f16 is how weights are kept, compute
         "int8": ("model-int8.xml", "model-int8.bin"),
     },
     "onnxruntime": {"f32": (ONNX,)},
-    "native": {"f32": ("model.native",)},
+    "native": {"f32": ("model.native",), "bf16": ("model-bf16.native",)},
 }
 LIMITS = {".json": 2**20, ".xml": 2**26, ".png": 2**26}  # bytes; A-Net needs 10 kB, 400 kB, and 1.6 MB of weights
 LIMIT = 2**30  # of any other file
@@ -47,11 +47,12 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, seed, commit, versions
     parity: dict[str, Any] = field(default_factory=dict)  # export against torch
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
-    precision: str = "f32"  # the recommended one
+    precision: str = "f32"  # the recommended one of OpenVINO
     picture_px: int = 0  # median longer side of the training pictures; 0: not known
     train_px: int = 0  # longer side of the frame in training; 0: as h and w
     left_out: dict[str, str] = field(default_factory=dict)  # format that was asked for -> why it is not here
     speed: dict[str, Any] = field(default_factory=dict)  # measured at export: machine, ms a frame
+    fastest: tuple[str, ...] = ()  # "native bf16", ...: those that passed the export's gate, by speed
     format: int = FORMAT
     id: str = ""  # first 12 digits of the card's own SHA-256
 
@@ -76,6 +77,8 @@ class Card:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**16:
                 raise ModelError(f"{name} must be a whole number of pixels: {value!r:.80} found")
+        if not isinstance(self.fastest, tuple) or not all(isinstance(name, str) for name in self.fastest):
+            raise ModelError(f"fastest must be a list of texts: {self.fastest!r:.80} found")
         if self.precision not in PRECISIONS:
             raise ModelError(f"precision must be one of {', '.join(PRECISIONS)}: {self.precision!r:.80} found")
         for name, values in (("mean", self.mean), ("std", self.std)):

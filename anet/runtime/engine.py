@@ -26,11 +26,11 @@ from anet.runtime.settings import MOST, Settings, settings_for
 class Engine:
     """A model bundle, checked and made ready for this machine's CPU. Safe to call from several threads.
 
-    `threads` 0 lets the engine choose. `precision` (f32, f16, int8) says which of the bundle's files answers; None is
-    the one that its card recommends. `engine` is one of ENGINES, None OpenVINO. `streams` is how many frames are worked
-    on at once by `stream`; 0 lets the engine choose. Where nothing is given, `settings` count, which None reads as
-    `anet tune` wrote them for this machine; where another engine is given than theirs, it chooses for itself. Raises
-    ModelError, OptionError.
+    `threads` 0 lets the engine choose. `precision` (f32, f16, bf16, int8) says which of the bundle's files answers and
+    `engine`, one of ENGINES, what runs it; None is the fastest that its card recommends and that can run here; where
+    bf16 cannot, another answers. `streams` is how many frames are worked on at once by `stream`; 0 lets the engine
+    choose. Where nothing is given, `settings` count, which None reads as `anet tune` wrote them for this machine; where
+    another engine is given than theirs, it chooses for itself. Raises ModelError, OptionError.
     """
 
     def __init__(
@@ -49,7 +49,10 @@ class Engine:
             raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
         self.card = read_card(bundle)
         self.settings = settings_for(bundle) if settings is None else settings
-        self.name, self.note = _which(self.card, engine, self.settings.engine)  # note: a line for people, or empty
+        if precision == "bf16" and precision in _held(self.card, "native") and why_not(self.card, "native", precision):
+            precision = None  # made for processors that have it: others take what comes next
+        # note: a line for people, or empty
+        self.name, self.note = _which(self.card, engine, precision, self.settings.engine)
         tuned = self.settings if self.settings.engine in (None, self.name) else Settings()
         self.precision = _choose(self.card, self.name, precision, tuned.precision)
         files = [read_listed(bundle, self.card, name) for name in MODELS[self.name][self.precision]]
@@ -148,33 +151,49 @@ def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:
     return ov.Model([model.get_results()[0]], model.get_parameters()) if len(model.outputs) > 1 else model
 
 
-def why_not(card: Card, engine: str) -> str:
+def why_not(card: Card, engine: str, precision: str | None = None) -> str:
     """Say in one line why an engine cannot answer for a bundle here; nothing when it can."""
-    if not any(set(files) <= card.files.keys() for files in MODELS.get(engine, {}).values()):
+    if not (there := _held(card, engine)) or precision not in (None, *there):
         return f"the bundle holds nothing for engine {printable(engine):.80}: openvino is used"
     if engine == "onnxruntime" and importlib.util.find_spec("onnxruntime") is None:
         return "engine onnxruntime is not installed (pip install 'anet-inspect[onnx]'): openvino is used"
-    return unavailable(card) if engine == "native" else ""
+    return unavailable(card, precision or there[0]) if engine == "native" else ""
 
 
-def _which(card: Card, wanted: str | None, tuned: str | None) -> tuple[str, str]:
-    """Give the engine to run, and a line where it is not the one that was meant."""
-    name = wanted or tuned or "openvino"
-    if name != "native" and wanted:  # what was asked for and cannot be is an error, said where it is opened
-        return name, ""
+def _held(card: Card, engine: str) -> list[str]:
+    """Give the precisions that a bundle holds files of for an engine."""
+    return [one for one, files in MODELS.get(engine, {}).items() if set(files) <= card.files.keys()]
+
+
+def _fastest(card: Card) -> Iterator[tuple[str, str]]:
+    """Give engine and precision of what passed the export's gate and can run here, the fastest at export first."""
+    for engine, _, precision in (name.partition(" ") for name in card.fastest):
+        if not why_not(card, engine, precision):
+            yield engine, precision
+
+
+def _which(card: Card, wanted: str | None, precision: str | None, tuned: str | None) -> tuple[str, str]:
+    """Give the engine to run, and a line where it is not the one that was meant.
+
+    Where nothing is asked for or tuned, the fastest; a precision alone is OpenVINO's where that has it.
+    """
+    if wanted not in (None, "native"):  # what was asked for and cannot be is an error, said where it is opened
+        return wanted, ""
+    if not (name := wanted or tuned):
+        name = next((engine for engine, one in _fastest(card) if precision in (None, one)), "openvino")
+        return (name if precision not in _held(card, "openvino") else "openvino"), ""
     note = "" if name == "openvino" else unavailable(card) if wanted else why_not(card, name)
     return ("openvino" if note else name), note
 
 
 def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> str:
-    """Give the precision to run: the wanted one, else the tuned, else the card's. Raises OptionError, ModelError."""
-    there = [one for one, files in MODELS[engine].items() if set(files) <= card.files.keys()]
+    """Give the precision to run: the wanted one, else the tuned, else the fastest. Raises OptionError, ModelError."""
+    there = _held(card, engine)
     if not there:
-        other = [
-            one for one, kinds in MODELS.items() if any(set(files) <= card.files.keys() for files in kinds.values())
-        ]
+        other = [one for one in MODELS if _held(card, one)]
         hint = f"--engine {other[0]} would work" if other else "export it again"
         raise ModelError(f"the bundle lists no file for {engine}: {hint}")
+    runs = [one for one in there if not why_not(card, engine, one)]
     if wanted is not None:
         if wanted not in there:
             why = f" (left out: {card.left_out[wanted]})" if wanted in card.left_out else ""
@@ -182,7 +201,8 @@ def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> s
                 f"no precision {printable(wanted)!r:.80} for {engine} in it{why}: {', '.join(there)} would work"
             )
         return wanted
-    return next((one for one in (tuned, card.precision) if one in there), there[0])
+    fast = [precision for name, precision in _fastest(card) if name == engine]
+    return next((one for one in (tuned, *fast, card.precision) if one in runs), there[0])
 
 
 def _check_ports(model: ov.CompiledModel, card: Card, name: str) -> None:

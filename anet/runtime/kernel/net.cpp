@@ -68,7 +68,7 @@ struct Net {
     const std::vector<float> weights;
     // Complete maps: two in turn, which nobody asks for pixels beside them, and the two of which somebody does.
     const size_t largest;
-    const Memory turns[2], detail, upped, zero;
+    const Memory turns[2], detail, upped, zero, pairs;
     const uint8_t* pixels = nullptr;
     float* out = nullptr;
     std::vector<Worker> workers;
@@ -79,7 +79,7 @@ struct Net {
     Net(int h, int w, int classes, int threads, const float* from, size_t count)
         : h(h), w(w), classes(classes), threads(threads), weights(from, from + count),
           largest(size_t(h / 4) * (w / 4 + 2 * EDGE) * 64), turns{zeros(largest), zeros(largest)},
-          detail(zeros(largest)), upped(zeros(largest)), zero(zeros(size_t(w + 2 * EDGE) * 128)), workers(threads),
+          detail(zeros(largest)), upped(zeros(largest)), zero(zeros(size_t(w + 2 * EDGE) * 128)), pairs(zeros(PAIRS ? 2 * count : 0)), workers(threads),
           barrier{threads} {
         for (Worker& one : workers) build(one);
         try {
@@ -98,9 +98,9 @@ struct Net {
     }
 
     void build(Worker& to) {  // Table II, in the order of anet/nets/anet.py
-        Weights from{weights.data(), weights.data() + weights.size()};
+        Weights from{weights.data(), weights.data() + weights.size(), pairs.get()};
         int turn = 0;
-        auto whole = [&](Stage& last, float* map = nullptr) -> Stage& {  // all threads meet when this one is complete
+        auto whole = [&](Stage& last, Cell* map = nullptr) -> Stage& {  // all threads meet when this one is complete
             map = map ? map : turns[turn++ % 2].get();
             last.keep(map);
             to.ends.push_back(&last);
@@ -180,6 +180,9 @@ struct Net {
 
 // Whether this processor can run what this file was compiled for.
 extern "C" int anet_supported() {
+#if defined(__AVX512BF16__)
+    if (!__builtin_cpu_supports("avx512bf16")) return 0;
+#endif
 #if defined(__AVX512F__)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");

@@ -14,14 +14,14 @@
 namespace anet {
 
 struct Free { void operator()(void* p) const { std::free(p); } };
-using Memory = std::unique_ptr<float[], Free>;
+using Memory = std::unique_ptr<Cell[], Free>;
 
 Memory zeros(size_t count) {
-    size_t bytes = (count * sizeof(float) + 64) / 64 * 64;
+    size_t bytes = (count * sizeof(Cell) + 64) / 64 * 64;
     void* p = std::aligned_alloc(64, bytes);
     if (!p) throw std::bad_alloc();
     std::memset(p, 0, bytes);
-    return Memory(static_cast<float*>(p));
+    return Memory(static_cast<Cell*>(p));
 }
 
 // A feature map of which rows are made when asked for. Kept are the last RING of them, or all, in a map of its own.
@@ -34,29 +34,29 @@ struct Stage {
 
     size_t pitch() const { return size_t(w + 2 * EDGE) * c; }
     void keep() { own = zeros(RING * pitch()); rows = own.get(); }
-    void keep(float* map) { rows = map; mask = -1; }
-    float* at(int y) { return rows + (y & mask) * pitch() + EDGE * c; }
+    void keep(Cell* map) { rows = map; mask = -1; }
+    Cell* at(int y) { return rows + (y & mask) * pitch() + EDGE * c; }
     void need(int y) {
         if (made < 0) made = y - y % step;  // the first row that this thread needs
         for (; made <= y; made += step) make(made);
     }
-    const float* row(int y) {
+    const Cell* row(int y) {
         if (y < 0 || y >= h) return zero + EDGE * c;
         need(y);
         return at(y);
     }
     int made = -1;
-    const float* zero = nullptr;
+    const Cell* zero = nullptr;
 
   private:
     Memory own;
-    float* rows = nullptr;
+    Cell* rows = nullptr;
     int mask = RING - 1;
 };
 
 // A map that a segment before has completed.
 struct Map : Stage {
-    Map(int h, int w, int c, float* map) : Stage(h, w, c) { keep(map); }
+    Map(int h, int w, int c, Cell* map) : Stage(h, w, c) { keep(map); }
     void make(int) override {}
 };
 
@@ -64,33 +64,46 @@ struct Picture : Stage {  // 0..255 as floats: mean and standard deviation are f
     const uint8_t* const& pixels;
     Picture(int h, int w, const uint8_t* const& pixels) : Stage(h, w, 3), pixels(pixels) {}
     void make(int y) override {
-        float* out = at(y);
+        Cell* out = at(y);
         const uint8_t* in = pixels + size_t(y) * w * 3;
-        for (int i = 0; i < 3 * w; i++) out[i] = in[i];
+        for (int i = 0; i < 3 * w; i++) out[i] = cell(in[i]);
     }
 };
 
 // Weights in the order in which the stages are built, as anet/export/native.py writes them.
 struct Weights {
     const float *next, *end;
+    Cell* pairs;  // room for those of convolutions, for all threads the same
     const float* take(size_t count) {
         if (size_t(end - next) < count) throw std::length_error("weights");
         return std::exchange(next, next + count);
     }
     float one() { return *take(1); }
+    template <int TAPS, int CI, int CO> const Kernel<CI>* kernel() {
+        const float* from = take(TAPS * CI * CO);
+        if constexpr (std::is_same_v<Kernel<CI>, float>)
+            return from;
+        else {
+            Cell* to = std::exchange(pairs, pairs + (TAPS * CI * CO + 31) / 32 * 32);  // from a cache line's start
+            for (int k = 0; k < TAPS * CI; k++)
+                for (int c = 0; c < CO; c++) to[(k / 2 * CO + c) * 2 + k % 2] = cell(from[k * CO + c]);
+            return to;
+        }
+    }
 };
 
 // One convolution with its norm and its slope (1: none).
 template <int TAPS, int CI, int CO> struct Layer {
-    const float *weights, *bias;
+    const Kernel<CI>* weights;
+    const float* bias;
     float slope;
-    explicit Layer(Weights& from) : weights(from.take(TAPS * CI * CO)), bias(from.take(CO)), slope(from.one()) {}
-    template <int STEP = CI> void operator()(const float* const* tap, int n, float* out, int pitch = CO) const {
+    explicit Layer(Weights& from) : weights(from.kernel<TAPS, CI, CO>()), bias(from.take(CO)), slope(from.one()) {}
+    template <int STEP = CI> void operator()(const Cell* const* tap, int n, Cell* out, int pitch = CO) const {
         conv<TAPS, CI, CO, STEP>(tap, weights, bias, n, [&](int x, int c, V<CO> v) {
             store(out + x * pitch + c, prelu(v, slope));
         });
     }
-    void add(const float* in, int n, const float* more, float* out) const {
+    void add(const Cell* in, int n, const Cell* more, Cell* out) const {
         conv<1, CI, CO, CI>(&in, weights, bias, n, [&](int x, int c, V<CO> v) {
             store(out + x * CO + c, prelu(v + load<V<CO>>(more + x * CO + c), slope));
         });
@@ -102,7 +115,7 @@ template <int CI, int CO> struct Point : Stage {
     Layer<1, CI, CO> layer;
     Point(Stage& x, Weights& from) : Stage(x.h, x.w, CO), x(x), layer(from) {}
     void make(int y) override {
-        const float* in = x.row(y);
+        const Cell* in = x.row(y);
         layer(&in, w, at(y));
     }
 };
@@ -117,9 +130,9 @@ template <int C, int M> struct Light : Stage {  // the rest of a light block, af
         : Stage(x.h, x.w, C), x(x), t(t), depth(from.take(9 * M)), point(from), last(from), a(zeros(w * M)),
           b(zeros(w * M)) {}
     void make(int y) override {
-        const float* rows[] = {t.row(y - 1), t.row(y), t.row(y + 1)};
+        const Cell* rows[] = {t.row(y - 1), t.row(y), t.row(y + 1)};
         depthwise<M>(rows, depth, w, a.get());
-        const float* in = a.get();
+        const Cell* in = a.get();
         point(&in, w, b.get());
         last.add(b.get(), w, x.row(y), at(y));
     }
@@ -134,7 +147,7 @@ template <int C, int M> struct Wide : Stage {  // the rest of a wide block, afte
         : Stage(x.h, x.w, C), x(x), t(t), down(from), across(from), last(from), a(zeros((w + 2 * EDGE) * M)),
           b(zeros(w * M)) {}
     void make(int y) override {
-        const float* rows[5];
+        const Cell* rows[5];
         for (int k = 0; k < 5; k++) rows[k] = t.row(y + k - 2);
         down(rows, w, a.get() + EDGE * M);
         for (int k = 0; k < 5; k++) rows[k] = a.get() + k * M;
@@ -154,20 +167,29 @@ template <int CI, int M, int CO> struct Down : Stage {
         : Stage(x.h / 2, x.w / 2, CO), x(x), first(from), halve(from), residual(from), last(from),
           a(zeros(4 * w * M)), b(zeros(w * M)), most(zeros(w * CI)) {}
     void make(int y) override {
-        const float* in[] = {x.row(2 * y), x.row(2 * y + 1)};
+        const Cell* in[] = {x.row(2 * y), x.row(2 * y + 1)};
         for (int k = 0; k < 2; k++) first(in + k, 2 * w, a.get() + k * 2 * w * M);
-        const float* taps[4];
+        const Cell* taps[4];
         for (int k = 0; k < 4; k++) taps[k] = a.get() + (k / 2 * 2 * w + k % 2) * M;
         halve.template operator()<2 * M>(taps, w, b.get());
-        for (int i = 0; i < w; i++)
-            for (int c = 0; c < CI; c++) {
-                const float *up = in[0] + 2 * i * CI + c, *low = in[1] + 2 * i * CI + c;
-                float m = up[0] > up[CI] ? up[0] : up[CI], n = low[0] > low[CI] ? low[0] : low[CI];
-                most[i * CI + c] = m > n ? m : n;
-            }
-        const float* from = most.get();
+        for (int i = 0; i < w; i++) largest(in[0] + 2 * i * CI, in[1] + 2 * i * CI, most.get() + i * CI);
+        const Cell* from = most.get();
         residual(&from, w, at(y));
         last.add(b.get(), w, at(y), at(y));
+    }
+    static void largest(const Cell* up, const Cell* low, Cell* out) {  // of 2x2 pixels
+        if constexpr (CI % 8)
+            for (int c = 0; c < CI; c++) {
+                const Cell a = up[c] > up[CI + c] ? up[c] : up[CI + c], b = low[c] > low[CI + c] ? low[c] : low[CI + c];
+                out[c] = a > b ? a : b;
+            }
+        else
+            for (int c = 0; c < CI; c += LANES<CI>) {
+                using F = V<CI>;
+                const F a = load<F>(up + c), b = load<F>(up + CI + c), d = load<F>(low + c), e = load<F>(low + CI + c);
+                const F m = a > b ? a : b, n = d > e ? d : e;
+                store(out + c, m > n ? m : n);
+            }
     }
 };
 
@@ -179,22 +201,23 @@ inline float towards(int y, int odd, int n) {
 template <int CI, int M, int CO> struct Up : Stage {
     Stage &x, &r;  // r: the residual's 1x1, not yet doubled
     Layer<1, CI, M> first;
-    const float *twice, *bias;
+    const Kernel<M>* twice;
+    const float* bias;
     float slope;
     Layer<1, M, CO> last;
     Memory a, b, between, doubled;
     Up(Stage& x, Stage& r, Weights& from)
-        : Stage(2 * x.h, 2 * x.w, CO, 2), x(x), r(r), first(from), twice(from.take(4 * M * M)), bias(from.take(M)),
+        : Stage(2 * x.h, 2 * x.w, CO, 2), x(x), r(r), first(from), twice(from.kernel<4, M, M>()), bias(from.take(M)),
           slope(from.one()), last(from), a(zeros(x.w * M)), b(zeros(w * M)), between(zeros(r.pitch())),
           doubled(zeros(w * CO)) {}
     void make(int y2) override {
         const int y = y2 / 2, n = x.w;
-        const float* low[] = {r.row(y - 1), r.row(y), r.row(y + 1)};
-        const float* in = x.row(y);
+        const Cell* low[] = {r.row(y - 1), r.row(y), r.row(y + 1)};
+        const Cell* in = x.row(y);
         first(&in, n, a.get());
         for (int odd = 0; odd < 2; odd++) {
             for (int side = 0; side < 2; side++) {
-                const float* from = a.get();
+                const Cell* from = a.get();
                 conv<1, M, M, M>(&from, twice + (2 * odd + side) * M * M, bias, n, [&](int i, int c, V<M> v) {
                     store(b.get() + (2 * i + side) * M + c, prelu(v, slope));
                 });
@@ -203,13 +226,14 @@ template <int CI, int M, int CO> struct Up : Stage {
             last.add(b.get(), w, doubled.get(), at(y2 + odd));
         }
     }
-    void blend(const float* up, const float* down, float t) {
+    void blend(const Cell* up, const Cell* down, float t) {
         using F = V<CO>;
         constexpr int L = LANES<CO>;
-        float* mid = between.get() + EDGE * CO;
+        Cell* mid = between.get() + EDGE * CO;
         for (int i = 0; i < x.w * CO; i += L) store(mid + i, load<F>(up + i) * (1 - t) + load<F>(down + i) * t);
         for (int i = 0; i < w; i++) {
-            const float s = towards(i / 2, i % 2, x.w), *left = mid + (i / 2 - 1 + i % 2) * CO;
+            const float s = towards(i / 2, i % 2, x.w);
+            const Cell* left = mid + (i / 2 - 1 + i % 2) * CO;
             for (int c = 0; c < CO; c += L)
                 store(doubled.get() + i * CO + c, load<F>(left + c) * (1 - s) + load<F>(left + CO + c) * s);
         }
@@ -225,27 +249,27 @@ template <int C> struct Squeeze : Stage {  // dwConv of two maps side by side: 2
         : Stage(one.h, one.w, C), one(one), two(two), first(from.take(9 * C)), second(from.take(9 * C)), point(from),
           a(zeros(w * 2 * C)) {}
     void make(int y) override {
-        const float* rows[] = {one.row(y - 1), one.row(y), one.row(y + 1)};
+        const Cell* rows[] = {one.row(y - 1), one.row(y), one.row(y + 1)};
         depthwise<C>(rows, first, w, a.get(), 2 * C);
-        const float* more[] = {two.row(y - 1), two.row(y), two.row(y + 1)};
+        const Cell* more[] = {two.row(y - 1), two.row(y), two.row(y + 1)};
         depthwise<C>(more, second, w, a.get() + C, 2 * C);
-        const float* in = a.get();
+        const Cell* in = a.get();
         point(&in, w, at(y));
     }
 };
 
 template <int CI, int M> struct HeadUp : Stage {  // transposed 2x2, slope, then norm
     Stage& x;
-    const float* weights;
+    const Kernel<CI>* weights;
     float slope;
     const float *none, *scale, *shift;
     HeadUp(Stage& x, Weights& from)
-        : Stage(2 * x.h, 2 * x.w, M, 2), x(x), weights(from.take(4 * CI * M)), slope(from.one()), none(from.take(M)),
+        : Stage(2 * x.h, 2 * x.w, M, 2), x(x), weights(from.kernel<4, CI, M>()), slope(from.one()), none(from.take(M)),
           scale(from.take(M)), shift(from.take(M)) {}
     void make(int y) override {
-        const float* in = x.row(y / 2);
+        const Cell* in = x.row(y / 2);
         for (int k = 0; k < 4; k++) {
-            float* out = at(y + k / 2) + k % 2 * M;
+            Cell* out = at(y + k / 2) + k % 2 * M;
             conv<1, CI, M, CI>(&in, weights + k * CI * M, none, x.w, [&](int i, int c, V<M> v) {
                 store(out + 2 * i * M + c, prelu(v, slope) * load<V<M>>(scale + c) + load<V<M>>(shift + c));
             });
@@ -260,9 +284,9 @@ template <int M> struct HeadMid : Stage {
     Memory a;
     HeadMid(Stage& x, Weights& from) : Stage(x.h, x.w, M), x(x), depth(from.take(9 * M)), point(from), a(zeros(w * M)) {}
     void make(int y) override {
-        const float* rows[] = {x.row(y - 1), x.row(y), x.row(y + 1)};
+        const Cell* rows[] = {x.row(y - 1), x.row(y), x.row(y + 1)};
         depthwise<M>(rows, depth, w, a.get());
-        const float* in = a.get();
+        const Cell* in = a.get();
         point(&in, w, at(y));
     }
 };
@@ -271,14 +295,20 @@ template <int M> struct HeadEnd : Stage {  // 3x3 M -> classes, and probabilitie
     Stage& x;
     float* const& out;
     const int classes;
-    const float *weights, *bias;
+    static constexpr int PIXELS = PAIRS ? 2 : 1;  // beside one another in a vector of sums
+    std::vector<Cell> weights;                    // [classes][9][PIXELS][M]
+    const float* bias;
     std::vector<float> logits;
     HeadEnd(Stage& x, int classes, float* const& out, Weights& from)
-        : Stage(x.h, x.w, classes), x(x), out(out), classes(classes), weights(from.take(classes * 9 * M)),
-          bias(from.take(classes)), logits(classes * w) {}
+        : Stage(x.h, x.w, classes), x(x), out(out), classes(classes), logits(classes * w) {
+        const float* taps = from.take(classes * 9 * M);
+        for (int t = 0; t < classes * 9; t++)
+            for (int i = 0; i < PIXELS * M; i++) weights.push_back(cell(taps[t * M + i % M]));
+        bias = from.take(classes);
+    }
     void make(int y) override {
-        const float* rows[] = {x.row(y - 1), x.row(y), x.row(y + 1)};
-        for (int k = 0; k < classes; k++) one(rows, weights + k * 9 * M, k);
+        const Cell* rows[] = {x.row(y - 1), x.row(y), x.row(y + 1)};
+        for (int k = 0; k < classes; k++) one(rows, weights.data() + k * 9 * PIXELS * M, k);
         float* to = out + size_t(y) * w * classes;
         if (classes == 1)
             for (int i = 0; i < w; i += 8) {
@@ -288,22 +318,21 @@ template <int M> struct HeadEnd : Stage {  // 3x3 M -> classes, and probabilitie
         else
             for (int i = 0; i < w; i++) softmax(&logits[i * classes], to + i * classes);
     }
-    void one(const float* const rows[3], const float* weight, int k) {
-        constexpr int L = LANE;
+    void one(const Cell* const rows[3], const Cell* weight, int k) {
+        constexpr int L = LANE, SUMS = L / PIXELS;
         using F = typename Vector<L>::F;
         for (int x0 = 0; x0 < w; x0 += L) {  // w is a multiple of 32
-            F sum[L] = {};
+            F sum[SUMS] = {};
             for (int t = 0; t < 9; t++) {
-                const float* in = rows[t / 3] + (x0 + t % 3 - 1) * M;
+                const Cell* in = rows[t / 3] + (x0 + t % 3 - 1) * M;
 #pragma GCC unroll 16
-                for (int c = 0; c < M; c += L) {
-                    F by = load<F>(weight + t * M + c);
+                for (int c = 0; c < M; c += L)
 #pragma GCC unroll 16
-                    for (int i = 0; i < L; i++) sum[i] += load<F>(in + i * M + c) * by;
-                }
+                    for (int i = 0; i < SUMS; i++)
+                        sum[i] = dots(sum[i], in + i * PIXELS * M + c, weight + t * PIXELS * M + c);
             }
 #pragma GCC unroll 4
-            for (int left = L / 2; left; left /= 2)
+            for (int left = SUMS / 2; left; left /= 2)
 #pragma GCC unroll 8
                 for (int i = 0; i < left; i++) sum[i] = pairs(sum[2 * i], sum[2 * i + 1], std::make_index_sequence<L>());
             for (int i = 0; i < L; i++) logits[(x0 + i) * classes + k] = sum[0][i] + bias[k];
