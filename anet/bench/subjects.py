@@ -62,13 +62,15 @@ def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: 
 
     Of several engines those that it holds nothing for are left out: `native` knows A-Net only.
     """
-    from anet.runtime.engine import Engine
+    from anet.runtime.engine import Engine, why_not
     from anet.runtime.settings import Settings
 
     card = read_card(bundle)
     found = []
     for engine in [one for one in engines if _held(card, one)] or engines:
         for precision in precisions(card, engine):
+            if precision == "bf16" and why_not(card, engine, precision):
+                continue  # another precision would answer under its name
             called = " ".join(
                 [name or printable(Path(bundle).name), precision] + ([engine] if engine != "openvino" else [])
             )
@@ -87,7 +89,9 @@ def precisions(card: Card, engine: str) -> list[str]:
     found = _held(card, engine)
     if not found:
         raise OptionError(f"the bundle holds nothing for {engine}: `anet export --formats` adds it")
-    return sorted(found, key=lambda one: one != card.precision)
+    named = [f"{engine} {one}" for one in found]
+    order = [*(name for name in card.fastest if name in named), f"{engine} {card.precision}", *named]
+    return sorted(found, key=lambda one: order.index(f"{engine} {one}"))
 
 
 def _held(card: Card, engine: str) -> list[str]:

@@ -114,7 +114,7 @@ def _ways(card: Card, most: int) -> tuple[list[Settings], list[str]]:
         why = why_not(card, engine) if held else ""
         if why:
             left_out.append(why.removesuffix(": openvino is used"))
-        for precision in () if why else held:
+        for precision in () if why else [one for one in held if not why_not(card, engine, one)]:
             for count in sorted({1, max(1, most // 2), most}):
                 ways += [Settings(engine, precision, count, streams) for streams in sorted({1, streams_of(count)})]
     return ways, left_out
