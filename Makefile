@@ -23,7 +23,7 @@ test-slow: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest --slow -m slow $(ARGS)
 
 bench: env
-	$(BIN)/anet bench $(BUNDLE) --networks fig9 --against results/speed $(ARGS)
+	$(BIN)/anet bench $(BUNDLE) --networks fig9 --engine native,openvino --against results/speed $(ARGS)
 
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

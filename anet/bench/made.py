@@ -20,5 +20,6 @@ def made(network: str, h: int, w: int) -> Iterator[Path]:
         "mean": (0.45, 0.45, 0.45), "std": (0.22, 0.22, 0.22), "threshold": THRESHOLD, "min_area_px": 0,
         "provenance": {UNTRAINED: True, "seed": SEED},
     }  # fmt: skip
+    formats = ("openvino", "native") if network == "anet" else ("openvino",)
     with TemporaryDirectory(prefix="anet-bench-") as folder:
-        yield export_bundle(seeded(network), facts, Path(folder) / network, surfaces(h, w, 1))
+        yield export_bundle(seeded(network), facts, Path(folder) / network, surfaces(h, w, 1), formats)

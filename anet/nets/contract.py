@@ -2,7 +2,8 @@
 
 A network is an `nn.Module` built as `Net(classes=1)`, with auxiliary heads where its paper has them as
 `Net(classes=1, aux=False)`. Its class says `paper`, `year`, `stride` and `aux_heads`, and
-`aux_printed = True` where A-Net's tables count those heads among the parameters: training there has them by default.
+`aux_printed = True` where A-Net's tables count those heads among the parameters: training there has them by default;
+`adam_rate` (1.0 where it says nothing) is what Adam's learning rate is multiplied by, less where most lacks BatchNorm.
 `forward` maps `(N, 3, H, W) float32` to `(N, classes, H, W)` logits. Only in training, and only with `aux`, it gives a
 tuple instead: the logits, then one map for each of `aux_heads`, of any size and `classes` channels (one, if "detail").
 """

@@ -29,7 +29,7 @@ from anet.training.checkpoint import Facts, load_model, save_model
 from anet.training.feed import Batches, FramedSet, picture_statistics
 from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
-from anet.training.recipes import Recipe
+from anet.training.recipes import Recipe, rate_of
 from anet.training.run import Plan, State
 
 
@@ -90,12 +90,12 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     for epoch in range(first_epoch, recipe.epochs):
         started, seen = time.perf_counter(), 0
         network.train()
-        share = recipe.ramp_at(epoch)
+        share, rate = recipe.ramp_at(epoch), rate_of(network, recipe)
         for images, masks, names in batches.epoch(epoch, first_batch, plan.workers, share):
             seed_step(plan.seed, state.step, fabric.global_rank)
             x, target = augment(prepare.unit(images.to(fabric.device)), masks.to(fabric.device), share)
             x = prepare.normalise(x).contiguous(memory_format=torch.channels_last)
-            lr = recipe.lr_at(state.step, steps)
+            lr = recipe.lr_at(state.step, steps) * rate
             balance = recipe.balance_at(state.step, steps)
             loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip, balance, network.aux_heads)
             where = epoch + 1, state.step % batches.per_epoch + 1, names, folder

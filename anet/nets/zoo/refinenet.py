@@ -92,6 +92,7 @@ class RefineNet(nn.Module):
     paper = "Lin et al., RefineNet: Multi-Path Refinement Networks for High-Resolution Semantic Segmentation, CVPR"
     year = 2017
     stride = 32
+    adam_rate = 0.1  # its blocks have no BatchNorm
     aux_heads: tuple[AuxHead, ...] = ()
 
     def __init__(self, classes: int = 1):
