@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import replace
 from io import StringIO
@@ -355,16 +354,22 @@ def test_data_that_is_gone_fails_its_runs_and_bad_jobs_or_devices_are_refused(tm
             run_plan(path, replace(where, devices=bad), Console(file=StringIO()), FAKE)
 
 
-def test_ctrl_c_lets_every_training_save_and_the_next_study_goes_on(study, tmp_path):
-    def interrupt():
-        wait_for(lambda: (places(tmp_path, 9).folder / "began").exists())
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=interrupt).start()
-    code, said = study([9, 0])
-    assert code == 130 and "stopping: 1 trainings save first" in said
+def test_ctrl_c_lets_every_training_save_and_the_next_study_goes_on(study, tmp_path, root):
+    where = Settings(root, tmp_path / "runs", tmp_path / "results", "cpu")
+    one = multiprocessing.get_context("fork").Process(target=_say, args=(plan_file(tmp_path, [9, 0]), where, tmp_path))
+    one.start()
+    wait_for(lambda: (places(tmp_path, 9).folder / "began").exists())
+    os.kill(one.pid, signal.SIGTERM)
+    one.join(60)
+    assert one.exitcode == 130 and "stopping: 1 trainings save first" in (tmp_path / "said.txt").read_text()
     assert (places(tmp_path, 9).folder / "stopped").exists() and not places(tmp_path, 0).result.exists()
     assert study([0])[0] == 0
+
+
+def _say(path, where, folder):
+    with open(folder / "said.txt", "w") as said:
+        code = run_plan(path, where, Console(file=said, width=300), FAKE)
+    os._exit(code)
 
 
 def _study(path, where):
