@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Threads
+from anet.cli.options import Engine, Precision, Threads
 
 
 @app.command()
@@ -29,13 +29,8 @@ def inspect(
     ] = None,
     scale: Annotated[float | None, typer.Option(help="Of tiles: network pixels for one of the picture.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of tiles: share of a side, 0..0.5; 0.25 by default.")] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="openvino, onnxruntime or native (A-Net only), instead of the tuned, or openvino."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="f32, f16 or int8, instead of the tuned or recommended one.")
-    ] = None,
+    engine: Engine = None,
+    precision: Precision = None,
     threads: Threads = 0,
 ) -> None:
     """Inspect pictures without torch. Exit code 0: all accepted, 3: some warned of, 1: some rejected, 2: some in error.

@@ -16,8 +16,8 @@ Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file o
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
 Engine = Annotated[
     str | None,
-    typer.Option(help="openvino, onnxruntime or native (A-Net only), instead of the tuned or recommended one."),
+    typer.Option(help="openvino, onnxruntime or native (A-Net only), instead of the bundle's own choice."),
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="Of the bundle's files, such as f32 or int8, instead of the tuned or recommended.")
+    str | None, typer.Option(help="f32, f16, bf16 or int8, of those in the bundle, instead of its own choice.")
 ]

@@ -1,6 +1,7 @@
 """One picture in, one verdict out."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -25,6 +26,7 @@ from anet.runtime.tiling import Grid, Tiles, blended
 from anet.runtime.web import Stretch, inspect_web
 
 STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
+PRE, NET = STEPS[1:3]
 Picture = np.ndarray | Path | str | bytes
 LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
 MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
@@ -241,13 +243,14 @@ class Inspector:
         h, w = image.shape[:2]
         mask, parts, clock = np.empty((h, w), np.uint8), [], _Clock()
         started = time.perf_counter()
-        for band in blended([image], grid, lambda frames: clock.infer(self.engine.stream(clock.pre(frames)))):
+        for band in blended([image], grid, lambda frames: clock.over(NET, self.engine.stream(clock.over(PRE, frames)))):
             mask[band.top : band.bottom] = decide(band.probs, self.threshold)
             parts.append(runs_of(mask[band.top : band.bottom], band.probs, band.top))
         runs = together(parts).with_greys(image, mask)
         defects = measure(*regions(runs, w), w, (0, h), self.min_area_px, self.card.class_names, self.mm_per_px)
-        post = time.perf_counter() - started - clock.inferring
-        times = [1000 * one for one in (clock.framing, clock.inferring - clock.framing, post)]
+        framing, inferring = clock.spent[PRE], clock.spent[NET]  # the network's wait holds that for its frames
+        post = time.perf_counter() - started - inferring
+        times = [1000 * one for one in (framing, inferring - framing, post)]
 
         def probs() -> np.ndarray:
             return np.concatenate([band.probs for band in blended([image], grid, self.engine.stream)])
@@ -256,23 +259,17 @@ class Inspector:
 
 
 class _Clock:
-    """Seconds that a stream of tiles spent before the network, and there (which asks for what comes before)."""
+    """Seconds that were waited for the items of streams, by the stream's name."""
 
     def __init__(self) -> None:
-        self.framing = self.inferring = 0.0
+        self.spent: dict[str, float] = defaultdict(float)
 
-    def pre(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def over(self, name: str, items: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Give `items`, and count what each of them took to come."""
         started = time.perf_counter()
-        for frame in frames:
-            self.framing += time.perf_counter() - started
-            yield frame
-            started = time.perf_counter()
-
-    def infer(self, answers: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        started = time.perf_counter()
-        for probs in answers:
-            self.inferring += time.perf_counter() - started
-            yield probs
+        for item in items:
+            self.spent[name] += time.perf_counter() - started
+            yield item
             started = time.perf_counter()
 
 

@@ -74,7 +74,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     network = build(plan.network, dataset.channels, plan.aux).to(memory_format=torch.channels_last)
     kept = inference_keys(plan.network, dataset.channels)
     ema = copy.deepcopy(network).eval() if recipe.ema else network
-    optimizer = make_optimizer(network, recipe)
+    optimizer, rate = make_optimizer(network, recipe), rate_of(network, recipe)
     state, scaler = State(), {}
     if resume and (folder / run.STATE).exists():
         state, scaler = run.load_state(folder, network, ema, optimizer)
@@ -90,7 +90,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     for epoch in range(first_epoch, recipe.epochs):
         started, seen = time.perf_counter(), 0
         network.train()
-        share, rate = recipe.ramp_at(epoch), rate_of(network, recipe)
+        share = recipe.ramp_at(epoch)
         for images, masks, names in batches.epoch(epoch, first_batch, plan.workers, share):
             seed_step(plan.seed, state.step, fabric.global_rank)
             x, target = augment(prepare.unit(images.to(fabric.device)), masks.to(fabric.device), share)
