@@ -55,6 +55,21 @@ def convert(
 
 
 @data_app.command()
+def merge(
+    sets: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Two data sets or more, each in any layout.")],
+    out: Annotated[Path, typer.Option(help="Folder to make, in the plain layout.")],
+    one_class: Annotated[bool, typer.Option("--one-class", help="Call every defect 'defect'.")] = False,
+    free: Free = False,
+    protocol: Protocol = None,
+    split_seed: SplitSeed = 0,
+) -> None:
+    """Join data sets, each with its own parts; what train shows of val or test, from any of them, is left out."""
+    from anet.data.merge import merge, print_merged
+
+    print_merged(merge(sets, out, one_class, free, protocol, split_seed), console)
+
+
+@data_app.command()
 def show(
     data: Data,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),

@@ -32,7 +32,7 @@ def leaks(dataset: Dataset, parts: dict[str, str]) -> Iterator[Finding]:
         inside = {name for name, its in parts.items() if its == part}
         outside = {groups[name] for name, its in parts.items() if its in others}
         copied = sorted(name for name in inside if groups[name] in outside)
-        overlapping = sorted(_touching(inside, groups, pairs, outside) - set(copied))
+        overlapping = sorted(showing(inside, groups, pairs, outside) - set(copied))
         where = " or ".join(sorted({its for its in parts.values() if its in others}))
         if copied:
             text = (
@@ -44,9 +44,12 @@ def leaks(dataset: Dataset, parts: dict[str, str]) -> Iterator[Finding]:
             yield Finding(level, f"overlaps in {part}", tuple(files[name] for name in overlapping), text)
 
 
-def _touching(inside: set[str], groups: dict[str, str], pairs: list[Pair], outside: set[str]) -> set[str]:
-    """Give the names inside whose picture, or a copy of it, overlaps one outside, or a copy of that."""
-    touched = set()
+def showing(inside: set[str], groups: dict[str, str], pairs: list[Pair], outside: set[str]) -> set[str]:
+    """Give the names inside that show what a picture outside shows: its copy, or overlapping it or a copy of it.
+
+    `groups` are of copies alone (name -> group), `outside` are groups, `pairs` all that `near_duplicates` found.
+    """
+    touched = set(outside)
     for pair in pairs:
         if groups[pair.a] in outside:
             touched.add(groups[pair.b])
