@@ -7,11 +7,12 @@ import io
 import json
 import os
 import re
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from anet.errors import AnetError, ModelError, OutputError
 
@@ -20,41 +21,36 @@ UNSEALED = "0" * 64
 
 
 @contextlib.contextmanager
-def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
-    """Give a temporary path in the same folder; on success it is fsynced and renamed to `path`, else removed.
+def replacing(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
+    """Give a temporary file in the same folder to write to; on success it is fsynced and renamed `path`, else removed.
 
     A reader sees the old file or the new one, never half of one, and power loss after return loses nothing. Without
     `flush`, for what can be made again, a power cut may leave the file empty; the end of this process may not.
     Raises OutputError, naming path and reason, when the disk is full or the folder cannot be written.
     """
-    path = Path(path)
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=".tmp-", dir=path.parent
-        )  # a short name of its own: `path` may be 255 bytes
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        if flush:
-            with open(temporary, "rb") as stream:
-                os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        handle, temporary = _fresh(Path(path).parent)
+        with open(handle, "wb") as stream:
+            yield stream
+            if flush:
+                stream.flush()
+                os.fsync(handle)
         os.replace(temporary, path)
+        temporary = None
         if flush:
-            sync_folder(path.parent)
+            sync_folder(Path(path).parent)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
 
 
 def atomic_write(path: Path, content: bytes | str, flush: bool = True) -> None:
     """Write `content` (text as UTF-8) to `path`, all or nothing; see `replacing`. Raises OutputError."""
-    with replacing(path, flush) as temporary:
-        temporary.write_bytes(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+    with replacing(path, flush) as stream:
+        stream.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -173,7 +169,16 @@ def printable(name: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _fresh(folder: Path) -> tuple[int, str]:
+    """Open a new file in `folder`, which is made where it is missing: handle and path.
+
+    Its name is short, since the one it will get may have 255 bytes. The system gives it the rights of any new file: to
+    ask for the umask is to change it, for other threads, too.
+    """
+    path = os.path.join(folder, f".tmp-{secrets.token_hex(8)}")
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, new, 0o666), path
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(path, new, 0o666), path

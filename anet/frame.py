@@ -3,6 +3,7 @@
 Training, scoring and the runtime all go through `Frame`; a number changed here changes everywhere at once.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ IGNORE = 255  # mask value of a pixel that is neither trained on nor scored
 STRIDE = 32  # A-Net halves its input five times (paper Fig. 3)
 PAD = 128  # grey of the padding; the same in training and at the line
 BAND = 2**20  # values worked on at once, whatever the size of the picture
+ROUNDING = 1e-6  # between two probabilities lies none that is larger than both by more than this
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ class Frame:
     def image(self, image: np.ndarray) -> np.ndarray:
         """Put an `(H, W, 3) uint8` picture into the frame: `(h, w, 3) uint8`."""
         h, w = self.inner(*image.shape[:2])
+        if image.shape[:2] == (self.h, self.w):
+            return image.copy()
         shrinks = image.shape[0] > self.h or image.shape[1] > self.w
         scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if (h, w) == (self.h, self.w):
+            return scaled
         framed = np.full((self.h, self.w, 3), PAD, np.uint8)
         framed[:h, :w] = scaled
         return framed
@@ -68,8 +74,7 @@ class Frame:
     def answer(self, probs: np.ndarray, h: int, w: int) -> "Answer":
         """Take the frame's `(h, w, channels) float32` probabilities back to an `h` x `w` picture, row by row."""
         inner_h, inner_w = self.inner(h, w)
-        columns = probs[:inner_h, :inner_w].swapaxes(0, 1)  # (inner_w, inner_h, channels)
-        return Answer(np.ascontiguousarray(_between(columns, w, 0, w).swapaxes(0, 1)), h)
+        return Answer(probs[:inner_h, :inner_w], h, w)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +85,15 @@ class Answer:
     is plain numpy, since `cv2.resize` gives one row alone other bits than among others (6e-6 apart, measured).
     """
 
-    wide: np.ndarray  # (rows in the frame, w, channels) float32
+    inner: np.ndarray  # (rows, columns, channels) float32 of the frame that the picture takes
     h: int
+    w: int
+
+    @functools.cached_property
+    def wide(self) -> np.ndarray:
+        """Stretch to the picture's width, for all rows: `(rows in the frame, w, channels) float32`."""
+        columns = self.inner.swapaxes(0, 1)
+        return np.ascontiguousarray(_between(columns, self.w, 0, self.w).swapaxes(0, 1))
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         """Give the probabilities of some rows: `(bottom - top, w, channels) float32`."""
@@ -89,21 +101,29 @@ class Answer:
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Give first row and end of bands that are small enough to be worked on at once."""
-        return bands(self.h, self.wide[0].size)
+        return bands(self.h, self.w * self.inner.shape[2])
 
     def probs(self) -> np.ndarray:
         """Give all probabilities: `(h, w, channels) float32`."""
-        probs = np.empty((self.h, *self.wide.shape[1:]), np.float32)
+        probs = np.empty((self.h, self.w, self.inner.shape[2]), np.float32)
         for top, bottom in self.bands():
             probs[top:bottom] = self.rows(top, bottom)
         return probs
 
     def mask(self, threshold: float) -> np.ndarray:
         """Decide all pixels: `(h, w) uint8`, the same as `decide(self.probs(), threshold)`."""
-        mask = np.empty((self.h, self.wide.shape[1]), np.uint8)
+        if self._clean(threshold):
+            return np.zeros((self.h, self.w), np.uint8)
+        mask = np.empty((self.h, self.w), np.uint8)
         for top, bottom in self.bands():
             mask[top:bottom] = decide(self.rows(top, bottom), threshold)
         return mask
+
+    def _clean(self, threshold: float) -> bool:
+        """Say whether no pixel can be a defect, as on most pictures of a line; False for NaN."""
+        first = self.inner[..., 0]
+        likeliest = first.max() if self.inner.shape[2] == 1 else 1.0 - first.min()
+        return bool(likeliest < threshold - ROUNDING)
 
 
 def up_to_stride(side: float) -> int:

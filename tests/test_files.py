@@ -49,17 +49,17 @@ def test_folders_on_the_way_are_made(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
 def test_an_error_in_between_leaves_the_old_file_and_nothing_else(tmp_path, error):
     atomic_write(tmp_path / "file", "old")
-    with pytest.raises(OutputError if error is OSError else error), replacing(tmp_path / "file") as temporary:
-        temporary.write_text("half of the ne")
-        assert temporary.parent == tmp_path, "a rename from another disk would not be atomic"
+    with pytest.raises(OutputError if error is OSError else error), replacing(tmp_path / "file") as stream:
+        stream.write(b"half of the ne")
+        assert len(held(tmp_path)) == 2, "a rename from another disk would not be atomic"
         raise error("in between")
     assert held(tmp_path) == {"file": b"old"}
 
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
     atomic_write(tmp_path / "file", "old")
-    with replacing(tmp_path / "file") as temporary:
-        temporary.write_text("new")
+    with replacing(tmp_path / "file") as stream:
+        stream.write(b"new")
         assert (tmp_path / "file").read_text() == "old"
     assert held(tmp_path) == {"file": b"new"}
 
@@ -98,16 +98,37 @@ def test_a_target_that_cannot_be_is_one_error_naming_it(tmp_path, target):
     assert (tmp_path / "file").read_text() == "old"
 
 
-@pytest.mark.parametrize("where", ["write_bytes", "fsync", "replace"])
+@pytest.mark.parametrize("where", ["open", "fsync", "replace"])
 def test_a_full_disk_leaves_the_old_file_and_names_the_new_one(tmp_path, monkeypatch, where):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     atomic_write(tmp_path / "precious.json", "old")
-    monkeypatch.setattr(Path if where == "write_bytes" else os, where, full)
+    monkeypatch.setattr(os, where, full)
     with pytest.raises(OutputError, match=r"precious\.json: No space left"):
         atomic_write(tmp_path / "precious.json", "new")
     assert held(tmp_path) == {"precious.json": b"old"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_disk_that_fills_up_while_it_is_written_to_is_noticed(tmp_path, monkeypatch):
+    atomic_write(tmp_path / "precious.json", "old")
+    monkeypatch.setattr("anet.files._fresh", lambda folder: (os.open("/dev/full", os.O_WRONLY), f"{folder}/.tmp-x"))
+    for flush, content in ((True, b"x"), (False, b"x"), (False, bytes(2**20))):
+        with pytest.raises(OutputError, match=r"precious\.json: No space left"):
+            atomic_write(tmp_path / "precious.json", content, flush)
+    assert held(tmp_path) == {"precious.json": b"old"}
+
+
+def test_a_new_file_has_the_rights_that_the_umask_leaves_and_nobody_asks_for_it(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("other threads would see it changed"))
+    try:
+        atomic_write(tmp_path / "file", "x")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
 def test_the_order_is_write_flush_rename_flush_the_folder(tmp_path, monkeypatch):

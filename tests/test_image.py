@@ -164,6 +164,12 @@ def test_another_decoder_reads_the_same_in_whatever_bands_it_was_packed(monkeypa
     assert (read == array[..., ::-1] if array.ndim == 3 else read == array).all()
 
 
+def test_a_grey_picture_takes_less_room_than_its_pixels_and_an_empty_mask_next_to_none():
+    y, x = np.mgrid[:200, :200]
+    surface = (100 + 20 * np.sin(y / 9) + 20 * np.cos(x / 7)).astype(np.uint8)
+    assert len(png_bytes(surface)) < surface.size / 2 and len(png_bytes(surface * 0)) < 400
+
+
 @pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros((3, 3, 4), np.uint8), np.zeros(3, np.uint8)])
 def test_only_grey_and_rgb_of_8_bits_are_written(array):
     with pytest.raises(ValueError, match="uint8"):

@@ -24,7 +24,7 @@ def probs_for(mask: np.ndarray, channels: int = 3) -> np.ndarray:
 
 
 def measure(mask: np.ndarray, **options) -> tuple[Defect, ...]:
-    return find_defects(mask.astype(np.uint8), Answer(probs_for(mask), len(mask)), **options)
+    return find_defects(mask.astype(np.uint8), Answer(probs_for(mask), *mask.shape), **options)
 
 
 def grid(size: int = 201) -> tuple[np.ndarray, np.ndarray]:
@@ -94,11 +94,11 @@ def test_scores_are_highest_and_mean_probability_of_the_own_class():
     mask = np.array([[1, 1, 0, 2]], np.uint8)
     probs = np.zeros((1, 4, 3), np.float32)
     probs[0, :2, 1], probs[0, 3, 2], probs[0, 2] = (0.6, 0.9), 0.7, 1.0
-    first, second = find_defects(mask, Answer(probs, 1), 0, ("background", "pit", "scratch"))
+    first, second = find_defects(mask, Answer(probs, *mask.shape), 0, ("background", "pit", "scratch"))
     assert (first.class_name, second.class_name) == ("pit", "scratch")
     assert first.score == pytest.approx(0.9) and first.mean_score == pytest.approx(0.75)
     assert second.score == second.mean_score == pytest.approx(0.7)
-    (single,) = find_defects((mask == 2).astype(np.uint8), Answer(probs[..., 2:], 1), 0)
+    (single,) = find_defects((mask == 2).astype(np.uint8), Answer(probs[..., 2:], *mask.shape), 0)
     assert single.score == pytest.approx(0.7)
 
 
@@ -161,8 +161,8 @@ def test_areas_add_up_to_the_masks_pixels_and_order_is_by_area(mask):
 def test_moving_a_picture_moves_its_defects_and_changes_nothing_else(mask, dy, dx):
     probs = probs_for(mask)
     moved = np.pad(mask, ((dy, 1), (dx, 1)))
-    there = find_defects(moved, Answer(np.pad(probs, ((dy, 1), (dx, 1), (0, 0))), len(moved)))
-    here = find_defects(mask, Answer(probs, len(mask)))
+    there = find_defects(moved, Answer(np.pad(probs, ((dy, 1), (dx, 1), (0, 0))), *moved.shape))
+    here = find_defects(mask, Answer(probs, *mask.shape))
     assert len(here) == len(there)
     for one, two in zip(here, there, strict=True):
         x0, y0, x1, y1 = one.box
@@ -199,6 +199,18 @@ def test_rows_have_the_same_bits_in_whatever_band_they_are_made(h, w, channels, 
     inner_h, inner_w = Frame(32).inner(h, w)
     judge = cv2.resize(np.ascontiguousarray(probs[:inner_h, :inner_w]), (w, h), interpolation=cv2.INTER_LINEAR)
     assert np.abs(whole - judge.reshape(whole.shape)).max() < 1e-4  # its own rounding, by Intel's IPP, is 1e-5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]), st.floats(-3e-6, 3e-6), st.integers(0, 99))
+def test_a_mask_that_is_clean_without_a_look_at_each_pixel_is_the_one_with_it(h, w, channels, above, seed):
+    probs = np.random.default_rng(seed).random((32, 32, channels), np.float32)
+    answer = Frame(32).answer(probs, h, w)
+    defect = answer.probs()[..., 0] if channels == 1 else 1.0 - answer.probs()[..., 0]
+    for threshold in (float(defect.max()) + above, float(answer.inner[..., 0].max()) + above):
+        assert np.array_equal(answer.mask(threshold), decide(answer.probs(), threshold))
+    assert "wide" not in vars(clean := Frame(32).answer(probs * 0 + (channels > 1), h, w))
+    assert not clean.mask(0.5).any() and "wide" not in vars(clean), "that pictures in order cost nothing is the point"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

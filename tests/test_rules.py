@@ -48,7 +48,7 @@ def scene(*rectangles: tuple[int, int, int, int, int], h: int = 60, w: int = 100
 def measured(mask: np.ndarray):
     probs = np.full((*mask.shape, 3), 0.05, np.float32)
     np.put_along_axis(probs, mask[..., None].astype(np.intp), 0.9, axis=2)
-    return find_defects(mask, Answer(probs, len(mask)), 0, NAMES)
+    return find_defects(mask, Answer(probs, *mask.shape), 0, NAMES)
 
 
 def rules_of(text: str, **files: bytes) -> Rules:

@@ -315,7 +315,7 @@ def test_contrast_is_the_same_in_bands_and_its_regions_are_those_above_the_small
 def test_contrast_is_what_counting_pixel_by_pixel_gives(mask, seed):
     image = np.random.default_rng(seed).integers(0, 256, (*mask.shape, 3), np.uint8)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(float)
-    found = find_defects(mask, Answer(np.ones((*mask.shape, 3), np.float32), len(mask)), image=image)
+    found = find_defects(mask, Answer(np.ones((*mask.shape, 3), np.float32), *mask.shape), image=image)
     if len(found) == 1:  # of several, a clean pixel counts for the nearest
         away = cv2.distanceTransform((mask == 0).view(np.uint8), cv2.DIST_L2, 5)
         ring = (away > 0) & (away <= 5)

@@ -23,7 +23,7 @@ from anet.runtime.inspector import STEPS, Inspector
 from anet.runtime.results import inspect_paths
 from anet.runtime.settings import FILE as SETTINGS
 
-PICTURES = 48  # of the folder; seeded, as large as the network's input
+PICTURES = 48  # of the folder; seeded, grey, as large as the network's input
 EVERY = 12  # of them has a defect, the others are even grey with noise: as on a line in order
 ROUNDS = 3
 COLD, STARTS = 2, 5  # fresh processes without and with a kept network
@@ -60,8 +60,8 @@ def _pictures(folder: Path, h: int, w: int) -> list[Path]:
     side, rng = max(h, w, 64), np.random.default_rng(0)  # 64: the least that is made
     folder.mkdir()
     for number in range(PICTURES):
-        noise = rng.normal(140, 4, (h, w, 1)).clip(0, 255).astype(np.uint8)
-        image = noise.repeat(3, axis=2) if (number + 1) % EVERY else surface("rolled", "inclusion", side, number)[0]
+        noise = rng.normal(140, 4, (h, w)).clip(0, 255).astype(np.uint8)
+        image = noise if (number + 1) % EVERY else surface("rolled", "inclusion", side, number)[0][..., 0]
         write_png(folder / f"{number:03}.png", image[:h, :w])
     return sorted(folder.iterdir())
 

@@ -128,7 +128,7 @@ def png_bytes(array: np.ndarray) -> bytes:
 
 def write_png(path: Path | str, array: np.ndarray, flush: bool = True) -> None:
     """Write a grey or RGB uint8 array as PNG, all or nothing; see `replacing`. Raises OutputError."""
-    with replacing(Path(path), flush) as temporary, open(temporary, "wb") as stream:
+    with replacing(Path(path), flush) as stream:
         stream.writelines(png_pieces(array))
 
 

@@ -17,6 +17,9 @@ BAND = 2**22  # pixels converted at a time
 
 def _bands(picture: "Image") -> Iterator[tuple[slice, "Image"]]:
     rows = max(1, BAND // picture.width)
+    if rows >= picture.height:
+        yield slice(0, picture.height), picture  # not cut out: that copies
+        return
     for y in range(0, picture.height, rows):
         stop = min(y + rows, picture.height)
         yield slice(y, stop), picture.crop((0, y, picture.width, stop))
@@ -44,9 +47,10 @@ def rgb(header: Header, picture: "Image") -> np.ndarray:
             result[rows] = _from_float(np.asarray(band))[..., None]
         elif picture.mode in ("1", "L", "LA", "La"):
             grey = band.convert("LA") if picture.mode == "La" else band
-            result[rows] = np.asarray(grey.convert("L"))[..., None]
+            grey = np.asarray(grey if grey.mode == "L" else grey.convert("L"))
+            cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB, dst=result[rows])
         else:
-            result[rows] = np.asarray(band.convert("RGB"))
+            result[rows] = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
     return result
 
 

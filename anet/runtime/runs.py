@@ -55,11 +55,18 @@ def _of_band(mask: np.ndarray, probs: np.ndarray, top: int) -> Runs:
     grey = np.zeros((len(row), 3))
     if not len(row):
         return Runs(row, start, stop, np.zeros(0, np.uint8), np.zeros(0, np.float32), np.zeros(0), grey)
-    channel = np.minimum(mask, probs.shape[2] - 1)[..., None].astype(np.intp)  # the only one, or that of the class
-    score = np.append(np.take_along_axis(probs, channel, axis=2), np.float32(0))  # so that the last run may end there
+    score = np.append(_scores(mask, probs), np.float32(0))  # so that the last run may end there
     cuts = (row[:, None] * mask.shape[1] + np.stack([start, stop], axis=1)).ravel()
     highest, total = np.maximum.reduceat(score, cuts)[::2], np.add.reduceat(score, cuts, dtype=np.float64)[::2]
     return Runs(row + top, start, stop, mask[row, start], highest, total, grey)
+
+
+def _scores(mask: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Give the probability of each pixel's class."""
+    if probs.shape[2] == 1:
+        return probs
+    channel = np.minimum(mask, probs.shape[2] - 1)[..., None].astype(np.intp)
+    return np.take_along_axis(probs, channel, axis=2)
 
 
 def together(parts: Sequence[Runs]) -> Runs:
