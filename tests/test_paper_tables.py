@@ -5,11 +5,11 @@ import io
 import json
 
 import pytest
-from rich.console import Console
 
 from anet.errors import OptionError
+from anet.paper.grid import render
 from anet.paper.published import PRINTED
-from anet.paper.tables import HEAD, SIDES, cost_table, print_cost_table
+from anet.paper.tables import HEAD, SIDES, cost_grid, cost_table
 
 TRUE = {  # parameters, then G true multiply-accumulates at 224 and at 512
     "fcn": (43_420_737, "8.0948", "42.2912"),
@@ -39,9 +39,7 @@ def rows():  # 13 s of one core; what else counts in here is remembered
 
 
 def shown(number, format, width=80):
-    out = io.StringIO()
-    print_cost_table(number, format, Console(file=out, width=width, markup=False))
-    return out.getvalue()
+    return render([cost_grid(number)], format, width)
 
 
 # --- the figures ---
@@ -143,7 +141,9 @@ def test_csv_has_the_figures_unrounded(rows):
         assert read[name]["notes"] == "; ".join(row.notes)
 
 
-@pytest.mark.parametrize(("number", "format", "hint"), [(3, "md", "4, 5, 6, 7 have"), (4, "html", "table, md, csv")])
+@pytest.mark.parametrize(
+    ("number", "format", "hint"), [(3, "md", "4, 5, 6, 7 have"), (4, "html", "table, md, markdown, csv, latex")]
+)
 def test_another_table_or_format_is_refused_and_those_that_exist_are_named(number, format, hint):
     with pytest.raises(OptionError, match=hint):
         shown(number, format)

@@ -1,30 +1,62 @@
-"""`anet paper`: the paper's tables, printed beside what is measured here."""
+"""`anet paper`: the paper's tables and figures, printed beside what is measured here."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anet.cli.app import PLAIN, app, console
-from anet.errors import OptionError
 
-paper_app = typer.Typer(help="Print the paper's tables beside what was found here.", **PLAIN)
+paper_app = typer.Typer(help="The paper's tables and figures beside what was found here.", **PLAIN)
 app.add_typer(paper_app, name="paper")
 
-
-@paper_app.callback()
-def paper() -> None:
-    """Print the paper's tables beside what was found here."""
+Results = Annotated[Path, typer.Option(help="Folder of measured results.")]
+DataRoot = Annotated[Path, typer.Option(help="Folder below which the data sets lie, as in plans/.")]
+Runs = Annotated[Path, typer.Option(help="Folder below which trained runs or bundles lie, for figures 5 to 8.")]
 
 
 @paper_app.command()
 def table(
-    number: Annotated[int, typer.Argument(help="4, 5, 6 or 7; the first is counted at 224, the others at 512.")],
-    columns: Annotated[str, typer.Option(help="cost: parameters and FLOPs as printed, reconciled and true.")] = "cost",
-    form: Annotated[str, typer.Option("--format", help="table, md or csv.")] = "table",
+    number: Annotated[int, typer.Argument(help="2 to 7; of 2 the channels, of 3 the ablation.")],
+    columns: Annotated[
+        str, typer.Option(help="iou, or cost: parameters and FLOPs, printed, reconciled, true.")
+    ] = "iou",
+    form: Annotated[str, typer.Option("--format", help="table, markdown (md), csv or latex.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    results: Results = Path("results"),
+    data_root: DataRoot = Path("data"),
 ) -> None:
-    """Print a table: cost as printed, how print comes about, true cost, and both rankings."""
-    from anet.paper.tables import print_cost_table
+    """Print a table: what the paper prints, what results/ holds, deviation, rank; what is missing, and its cost."""
+    from anet.paper.everything import Sources, put_table
 
-    if columns != "cost":
-        raise OptionError(f"no columns {columns!r}: cost exists")
-    print_cost_table(number, form, console)
+    put_table(number, columns, form, Sources(results, data_root=data_root), out, console)
+
+
+@paper_app.command()
+def figure(
+    number: Annotated[int, typer.Argument(help="1, 5, 6, 7, 8 or 9.")],
+    out: Annotated[Path, typer.Option(help="File to write: .svg or .png.")],
+    results: Results = Path("results"),
+    runs: Runs = Path("runs"),
+    data_root: DataRoot = Path("data"),
+    protocol: Annotated[str, typer.Option(help="Of figures 5 to 8: grouped or paper.")] = "grouped",
+) -> None:
+    """Draw a figure in the paper's arrangement from what was measured and trained here; say what is missing."""
+    from anet.paper.everything import Sources, put_figure
+
+    put_figure(number, out, Sources(results, runs, data_root), protocol, console)
+
+
+@paper_app.command(name="all")
+def everything(
+    out: Annotated[Path, typer.Option(help="Folder that appears, or replaces an earlier one of this verb.")],
+    results: Results = Path("results"),
+    runs: Runs = Path("runs"),
+    data_root: DataRoot = Path("data"),
+) -> None:
+    """Write all tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) into one folder with an index."""
+    from anet.files import printable
+    from anet.paper.everything import Sources, write_all
+
+    write_all(out, Sources(results, runs, data_root))
+    console.print(printable(out / "index.md"), highlight=False, soft_wrap=True)

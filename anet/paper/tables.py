@@ -1,23 +1,18 @@
 """The cost columns of Tables IV to VII beside the true cost: what `anet paper table NUMBER --columns cost` prints."""
 
-import csv
-import io
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from anet.errors import OptionError
+from anet.paper.grid import Grid
 from anet.paper.published import PRINTED
 from anet.paper.reconcile import Printed
 
 SIDES = {4: 224, 5: 512, 6: 512, 7: 512}  # by table: the side of the input that its FLOPs were counted at
 ROMAN = {4: "IV", 5: "V", 6: "VI", 7: "VII"}
-FORMATS = ("table", "md", "csv")
 HEAD = (
     "network", "params / M\nprinted", "params / M\nreconciled", "off", "params / M\ntrue",
     "FLOPs / G\nprinted", "FLOPs / G\nreconciled", "off", "MACs / G\ntrue", "verdict",
@@ -90,29 +85,25 @@ def notes(printed: Printed) -> tuple[str, ...]:
     return (*counter, *(each.what for each in printed.artefacts))
 
 
-def print_cost_table(number: int, format: str, console: Console) -> None:
-    """Print the cost columns of Table `number` (4 to 7) as `table`, `md` or `csv`. Raises OptionError for any other."""
+def cost_grid(number: int) -> Grid:
+    """Give the cost columns of Table `number` (4 to 7). Raises OptionError for any other."""
     if number not in SIDES:
-        raise OptionError(f"table {number} has no cost columns: {', '.join(map(str, SIDES))} have")
-    if format not in FORMATS:
-        raise OptionError(f"no format {format!r}: {', '.join(FORMATS)} exist")
+        raise OptionError(f"table {number} has no such cost columns: {', '.join(map(str, SIDES))} have")
     side = SIDES[number]
     rows = cost_table((side,))
     title = f"Table {ROMAN[number]}, the networks' cost at 3x{side}x{side}"
-    if format == "csv":
-        console.out(as_csv(rows, side), highlight=False, end="")
-    elif format == "md":
-        console.out(as_markdown(rows, side, title), highlight=False, end="")
-    else:
-        table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for heading in HEAD:
-            table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*cells(row, side))
-        wide = Console(width=max(console.width, 130), file=console.file, markup=False)  # a pipe must not cut numbers
-        wide.print(table)
-        for name, line in all_notes(rows):
-            console.print(f"{name}: {line}", soft_wrap=True, highlight=False, markup=False)
+    notes = tuple(f"{row.name}: {'; '.join(row.notes)}" for row in rows if row.notes)
+    flat = (
+        {
+            "network": row.name,
+            "side": side,
+            **asdict(row.at[side]),
+            "verdict": row.verdict,
+            "notes": "; ".join(row.notes),
+        }
+        for row in rows
+    )
+    return Grid(title, HEAD, tuple(cells(row, side) for row in rows), WORDS, notes, tuple(flat))
 
 
 def cells(row: CostRow, side: int) -> tuple[str, ...]:
@@ -126,35 +117,3 @@ def cells(row: CostRow, side: int) -> tuple[str, ...]:
         f"{cost.true_macs / 1e9:.4f}",
         row.verdict, str(cost.rank_by_macs), str(cost.rank_by_printed_flops),
     )  # fmt: skip
-
-
-def all_notes(rows: tuple[CostRow, ...]) -> list[tuple[str, str]]:
-    return [(row.name, "; ".join(row.notes)) for row in rows if row.notes]
-
-
-def as_markdown(rows: tuple[CostRow, ...], side: int, title: str) -> str:
-    """Give a heading, the table, and the notes as a list."""
-    head = [heading.replace("\n", " ") for heading in HEAD]
-    rule = ["---" if heading in WORDS else "---:" for heading in HEAD]
-    lines = [" | ".join(each) for each in (head, rule, *(cells(row, side) for row in rows))]
-    listed = "".join(f"- {name}: {line}\n" for name, line in all_notes(rows))
-    return f"**{title}**\n\n" + "".join(f"| {line} |\n" for line in lines) + f"\n{listed}"
-
-
-def as_csv(rows: tuple[CostRow, ...], side: int) -> str:
-    """Give every field of `Cost` unrounded, one line a network."""
-    out = io.StringIO()
-    flat = [
-        {
-            "network": row.name,
-            "side": side,
-            **asdict(row.at[side]),
-            "verdict": row.verdict,
-            "notes": "; ".join(row.notes),
-        }
-        for row in rows
-    ]
-    writer = csv.DictWriter(out, list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()

@@ -1,0 +1,232 @@
+"""The paper's Fig. 1 and Fig. 9, printed and measured side by side, and how any figure becomes a file."""
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anet.bench.picture import COLOURS, OTHER
+from anet.errors import DataError, OptionError
+from anet.files import atomic_write, printable
+from anet.paper.measured import PROTOCOLS, cells
+from anet.paper.published import PRINTED
+from anet.paper.published_scores import COLUMNS, FPS, FPS_MACHINES, TITLES, printed
+from anet.paper.tables import cost_table
+from anet.results import read_all
+
+ENDINGS = {".svg": {"Date": None}, ".png": {"Software": None}}  # and what keeps the file's bytes the same
+LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")  # the paper's "lightweight"
+CIRCLE = 26.0  # points² for a million parameters
+STYLE = {"svg.hashsalt": "anet", "font.size": 9}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what must be said with it: what is missing, what was chosen. The lines are below the figure, too."""
+
+    figure: Any  # matplotlib's
+    said: tuple[str, ...]
+
+
+def style() -> AbstractContextManager:
+    """Give the settings under which figures are drawn and saved. Raises OptionError without matplotlib."""
+    try:
+        from matplotlib import rc_context
+    except ModuleNotFoundError as error:
+        raise OptionError("figures need matplotlib: pip install 'anet-inspect[bench]'") from error
+    return rc_context(STYLE)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Make an empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(drawn: Drawn, path: Path) -> Path:
+    """Write a figure as `path` says, SVG or PNG, all or nothing. Raises OptionError, OutputError."""
+    check_ending(path)
+    stream, ending = io.BytesIO(), Path(path).suffix.lower()
+    with style():
+        drawn.figure.savefig(stream, format=ending[1:], dpi=130, metadata=ENDINGS[ending])
+    atomic_write(Path(path), stream.getvalue())
+    return Path(path)
+
+
+def check_ending(path: Path) -> None:
+    """Raise OptionError for a file name that is neither SVG nor PNG."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise OptionError(f"{printable(path)}: a figure is written as {' or '.join(ENDINGS)}")
+
+
+def under(figure: Any, said: Sequence[str]) -> None:
+    """Write lines below a figure, wrapped to its width."""
+    import textwrap
+
+    width = int(figure.get_size_inches()[0] * 15)
+    text = "\n".join(line for one in said for line in textwrap.wrap(one, width))
+    figure.supxlabel(text, fontsize=7.5, x=0.01, ha="left")
+
+
+# Fig. 1
+
+
+def figure_1(results: Path) -> Drawn:
+    """Draw IoU on inclusion over "FLOPs", circles as large as parameters: printed, and measured over true MACs.
+
+    Raises DataError for a folder of results that cannot be read.
+    """
+    ledger, cost = read_all(results), {row.name: row.at[224] for row in cost_table((224,))}
+    paper = {
+        TITLES[name]: Circle(name, PRINTED[name].flops_g[224], iou, PRINTED[name].params_m)
+        for name, iou in printed(COLUMNS[0]).items()
+        if iou is not None
+    }
+    here, said = {}, ["Circles: area as the parameters, none enlarged (the paper enlarges small ones up to 15 times)."]
+    for protocol in PROTOCOLS:
+        found = cells(ledger, "sd900", "inclusion", protocol)
+        for name in cost.keys() & found.keys():
+            place = Circle(name, cost[name].true_macs / 1e9, found[name].iou, cost[name].true_params / 1e6)
+            here[f"{TITLES[name]}, {protocol}"] = place
+        missing = [TITLES[name] for name in cost if name not in found]
+        said.append(f"Not trained here, protocol {protocol}: {', '.join(missing) or 'none'}.")
+    with style():
+        figure = new_figure(12, 5.6)
+        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+        left.set(xscale="log", xlim=(0.12, 900), ylim=(0, 85), ylabel="IoU / %")
+        left.set(title="printed: NEU inclusion", xlabel='the paper\'s "FLOPs" / G')
+        right.set(title="here: SD-saliency-900 inclusion, other labels", xlabel="true multiply-accumulates / G")
+        under(figure, said)
+        figure.draw_without_rendering()  # labels find their places among pixels
+        _circles(left, paper)
+        _circles(right, here)
+    return Drawn(figure, tuple(said))
+
+
+@dataclass(frozen=True)
+class Circle:
+    """A network in Fig. 1."""
+
+    network: str
+    giga: float
+    iou: float  # percent
+    params_m: float
+
+    @property
+    def points(self) -> float:
+        """Radius in points."""
+        return math.sqrt(max(CIRCLE * self.params_m, 4) / math.pi)
+
+    @property
+    def colour(self) -> str:
+        return "#d62728" if self.network == "anet" else "#1f77b4" if self.network in LIGHT else "#6f6f6f"
+
+
+def _circles(axes: Any, circles: Mapping[str, Circle]) -> None:
+    """Draw circles, the large ones first, each with its label at the first free place around it."""
+    boxes: list[Any] = []
+    for label, one in sorted(circles.items(), key=lambda item: -item[1].params_m):
+        axes.scatter(one.giga, one.iou, s=math.pi * one.points**2, color=one.colour, alpha=0.45, linewidths=0)
+        axes.scatter(one.giga, one.iou, s=3, color="black", linewidths=0)
+        away = one.points + 2
+        places = ((0, away, "center", "bottom"), (0, -away, "center", "top"), (away, 0, "left", "center"),
+                  (-away, 0, "right", "center"), (0, away + 9, "center", "bottom"), (0, -away - 9, "center", "top"),
+                  (0, 0, "center", "center"))  # fmt: skip
+        for x, y, ha, va in places:
+            text = axes.annotate(label, (one.giga, one.iou), xytext=(x, y), textcoords="offset points", fontsize=7,
+                                 color=one.colour, ha=ha, va=va)  # fmt: skip
+            box = text.get_window_extent()
+            if not box.count_overlaps(boxes) or (x, y) == (0, 0):
+                break
+            text.remove()
+        boxes.append(box)
+    axes.grid(linewidth=0.4)
+    axes.set_axisbelow(True)
+
+
+# Fig. 9
+
+
+def figure_9(speed: Path) -> Drawn:
+    """Draw the paper's bars, Windows above Linux, beside this machine's: one picture at a time above many at once.
+
+    `speed` is a record of `anet bench`. Raises DataError for a file that is none.
+    """
+    rows, machine, size = read_speed(speed)
+    said = [
+        f"Here: {machine['cpu']}, {machine['cores']} cores, {size[0]} x {size[1]}; {Path(speed).name}. The paper: "
+        "OpenVINO's benchmark tool, 224 x 224, batch 1, 5000 runs. Other machines: compare the order, not the heights."
+    ]
+    found = {mode: _rates(rows, mode) for mode in ("latency", "throughput")}
+    missing = [TITLES[name] for name in FPS if any(name not in rates for rates in found.values())]
+    said += [f"Not measured here: {', '.join(missing)}."] * bool(missing)
+    with style():
+        figure = new_figure(12, 6.2)
+        panels = figure.subplots(2, 2)
+        for place, name in enumerate(FPS_MACHINES):
+            rates = {network: fps[place] for network, fps in FPS.items()}
+            _bars(panels[place][0], rates, f"printed: {name}", "{:.1f}")
+        _bars(panels[0][1], found["latency"], "here: one picture after the other", "{:.0f}")
+        _bars(panels[1][1], found["throughput"], "here: many pictures at once", "{:.0f}")
+        under(figure, said)
+    return Drawn(figure, tuple(said))
+
+
+def read_speed(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any], list[int]]:
+    """Read a record of `anet bench`: rows, machine, size. Raises DataError when it is none."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+        for row in content["rows"]:
+            if not row["ms"]["median"] > 0 or {"name", "network", "mode", "threads", "engine"} - row.keys():
+                raise ValueError("a row without a rate")
+        h, w = content["size"]
+        return content["rows"], {key: content["machine"][key] for key in ("cpu", "cores")}, [h, w]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{printable(path)} is no record of `anet bench`: {printable(str(error))}") from error
+
+
+def newest_speed(results: Path) -> Path:
+    """Give the record of `anet bench` in `results/speed` with the most networks of Fig. 9. Raises DataError."""
+    found = []
+    for path in sorted((Path(results) / "speed").glob("*.json")):
+        try:
+            found.append((len({row["network"] for row in read_speed(path)[0]} & FPS.keys()), path))
+        except DataError:  # a record of something else, such as settings that were tried
+            continue
+    if not found:
+        raise DataError(
+            f"no record of speed in {printable(Path(results) / 'speed')}: `anet bench --networks fig9` makes one"
+        )
+    return max(found, key=lambda one: one[0])[1]
+
+
+def _rates(rows: Sequence[dict[str, Any]], mode: str) -> dict[str, float]:
+    """Give pictures/s of Fig. 9's networks as plain OpenVINO runs them, and of the bundle that is fastest here."""
+    mine = [row for row in rows if row["mode"] == mode and row["threads"] == 0]
+    rates = {name: 1000 / row["ms"]["median"] for name in FPS for row in mine if row["name"] in (f"{name} f32", name)}
+    bundles = {row["name"]: 1000 / row["ms"]["median"] for row in mine if row["name"].startswith("bundle")}
+    if bundles:
+        best = max(bundles, key=lambda name: bundles[name])
+        rates[best.replace("bundle", "anet bundle")] = bundles[best]
+    return rates
+
+
+def _bars(axes: Any, rates: Mapping[str, float], title: str, form: str) -> None:
+    colours = [COLOURS.get(name, OTHER) for name in rates]
+    places = range(len(rates))
+    axes.bar(places, list(rates.values()), color=colours)
+    for place, rate in zip(places, rates.values(), strict=True):
+        axes.annotate(form.format(rate), (place, rate), ha="center", va="bottom", fontsize=8)
+    labels = [TITLES.get(name, name.replace("anet ", "A-Net\n").replace("bundle ", "")) for name in rates]
+    axes.set_xticks(places, labels, fontsize=7)
+    axes.set_ylabel("pictures / s")
+    axes.set_title(title)
+    axes.margins(y=0.12)
+    axes.grid(axis="y", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,94 @@
+"""A table of words and numbers, and its four forms: for a terminal, Markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from anet.errors import OptionError
+
+FORMATS = ("table", "md", "markdown", "csv", "latex")
+ENDINGS = {"md": "md", "csv": "csv", "latex": "tex"}  # of the files that `anet paper all` writes
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "×": r"$\times$",
+    "≥": r"$\ge$", "✓": r"\checkmark{}", "−": "$-$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table. `words` are the headings of columns that are no numbers; `flat` is what CSV holds, unrounded."""
+
+    title: str
+    head: tuple[str, ...]  # a heading may have two lines
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    flat: tuple[dict[str, Any], ...] = ()
+
+
+def render(grids: Sequence[Grid], form: str, width: int = 130) -> str:
+    """Give grids as one text in one of FORMATS; `width` is the terminal's. Raises OptionError for another form."""
+    check_form(form)
+    if form == "csv":
+        return as_csv(grids)
+    one = {"table": lambda grid: as_table(grid, width), "latex": as_latex}.get(form, as_markdown)
+    return "\n".join(one(grid) for grid in grids)
+
+
+def check_form(form: str) -> None:
+    """Raise OptionError for a form that does not exist."""
+    if form not in FORMATS:
+        raise OptionError(f"no format {form!r}: {', '.join(FORMATS)} exist")
+
+
+def as_table(grid: Grid, width: int) -> str:
+    """Give a grid for a terminal, notes below it. It is never narrower than its numbers: a pipe must not cut them."""
+    table = Table(title=grid.title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in grid.head:
+        table.add_column(heading, justify="left" if heading in grid.words else "right", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*row)
+    out = io.StringIO()
+    Console(width=max(width, 130), file=out, markup=False).print(table)
+    return out.getvalue() + "".join(f"{note}\n" for note in grid.notes)
+
+
+def as_markdown(grid: Grid) -> str:
+    """Give a heading, the table, and the notes as a list."""
+    head = [heading.replace("\n", " ") for heading in grid.head]
+    rule = ["---" if heading in grid.words else "---:" for heading in grid.head]
+    lines = "".join(f"| {' | '.join(each)} |\n" for each in (head, rule, *grid.rows))
+    return f"**{grid.title}**\n\n{lines}" + "".join(f"\n- {note}" for note in grid.notes).rstrip() + "\n"
+
+
+def as_csv(grids: Sequence[Grid]) -> str:
+    """Give the unrounded rows of all grids, whose keys are the same, below one head."""
+    out, rows = io.StringIO(), [row for grid in grids for row in grid.flat]
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_latex(grid: Grid) -> str:
+    """Give a `table` environment that needs no package but amssymb (the check mark); notes are comments' neighbours."""
+    columns = "".join("l" if heading in grid.words else "r" for heading in grid.head)
+    lines = [" & ".join(tex(cell.replace("\n", " ")) for cell in each) + r" \\" for each in (grid.head, *grid.rows)]
+    notes = "".join(f"\\par {tex(note)}\n" for note in grid.notes)
+    body = "\n".join([lines[0], r"\hline", *lines[1:]])
+    return (
+        f"\\begin{{table}}\n\\caption{{{tex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n\\hline\n{body}\n\\hline\n"
+        f"\\end{{tabular}}\n{{\\footnotesize\n{notes}}}\n\\end{{table}}\n"
+    )
+
+
+def tex(text: str) -> str:
+    """Give a text with LaTeX's special characters escaped."""
+    return "".join(LATEX.get(letter, letter) for letter in text)

@@ -1,0 +1,110 @@
+"""What `results/` holds for a column of the paper's tables, and what its missing cells would cost."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from anet.data import LAYOUTS, load
+from anet.errors import AnetError
+from anet.paper.published_scores import Column
+from anet.results import percent
+from anet.study.plan import Plan, Run
+from anet.study.show import Estimate, device_here
+from anet.training.recipes import RECIPES
+
+PROTOCOLS = ("paper", "grouped")  # random as the paper's; leak-free
+HELD_OUT = 0.15  # of the training part: Paper, IV-A.2
+CHOICE = "Of several recipes or lengths of training, the longest is shown, whatever its score."
+HOURS = "(h): not trained here; about so many hours of training steps, recipe strong, one seed, on this device"
+UNKNOWN = "(?): not trained here, and no finished run on this device tells what it would cost"
+GIVE = (
+    "give the data: it is not public; {folder} below --data-root would do, then `anet study run plans/dagm-mcsd.toml`"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All seeds of one training: mean IoU on test in percent, and their sample standard deviation (0 for one)."""
+
+    iou: float
+    spread: float
+    runs: tuple[dict[str, Any], ...]  # of the ledger, by seed
+
+    @property
+    def how(self) -> str:
+        """Recipe, epochs, batch, size and seeds in words."""
+        model, many = self.runs[0]["model"], len(self.runs)
+        recipe = model["recipe"]
+        of = f"recipe {recipe['name']}, {recipe['epochs']} epochs, batch {recipe['batch']}, size {model['size']}"
+        return f"{of}, {many} seed{'s' * (many > 1)}"
+
+    def __str__(self) -> str:
+        return f"{self.iou:.2f}" + (f" ± {self.spread:.2f}" if len(self.runs) > 1 else "")
+
+
+def cells(ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str) -> dict[str, Cell]:
+    """Give each network's cell on one task: of its longest training, all seeds. Without the sound pictures apart."""
+    groups: dict[str, dict[tuple, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
+    for one in ledger:
+        about, parts, model = one["data"], one["split"], one["model"]
+        its = (about["name"], about["task"], about["free"], parts["protocol"], parts["seed"])
+        if its != (data, task, False, protocol, 0) or about.get("part", "test") != "test":
+            continue
+        if one.get("trained_on_another_split_of_this_data") or percent(one, "iou") is None:
+            continue
+        recipe = model["recipe"]
+        groups[model["network"]][recipe["epochs"], recipe["name"], recipe["batch"], model["size"]][model["seed"]] = one
+    return {network: _cell(max(found.items(), key=lambda item: item[0])[1]) for network, found in groups.items()}
+
+
+def _cell(seeds: dict[int, dict[str, Any]]) -> Cell:
+    runs = tuple(seeds[seed] for seed in sorted(seeds))
+    values = [value for one in runs if (value := percent(one, "iou")) is not None]
+    return Cell(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, runs)
+
+
+def stand_ins(ledger: Sequence[dict[str, Any]], table: int) -> list[dict[str, Any]]:
+    """Give the results on data that resembles a table's without being it; they never fill its cells.
+
+    NEU_Seg (others' labels) for Table IV, synthetic sets (plain folders called synth…) for V, KolektorSDD's commutators
+    for VI.
+    """
+    fits = {
+        4: lambda name: name == "neu_seg",
+        5: lambda name: name.startswith("synth") and name not in LAYOUTS,
+        6: lambda name: name == "ksdd",
+    }.get(table, lambda name: False)
+    return [one for one in ledger if fits(one["data"]["name"])]
+
+
+class Price:
+    """What a missing cell would cost on this device, as `anet study show` estimates it."""
+
+    def __init__(self, ledger: Sequence[dict[str, Any]], data_root: Path, columns: Sequence[Column]) -> None:
+        self.ledger, self.data_root = ledger, Path(data_root)
+        self.folders = {column.data: column.folder for column in columns}
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        plan = Plan(Path(), self.folders, ())
+        return Estimate(plan, self.data_root, self.ledger, device_here())
+
+    def hours(self, column: Column, network: str, protocol: str) -> float | None:
+        """Give hours of training steps under recipe `strong`; None where no speed is known."""
+        if not self.estimate.measured:
+            return None  # before any network is counted in vain
+        run = Run(column.data, column.task, False, protocol, 0, network, "strong", None, None, column.size, 0)
+        speed = self.estimate.speed(run)
+        pictures = self.estimate.pictures(run) or column.train * (1 - HELD_OUT)
+        return RECIPES["strong"].epochs * pictures / speed / 3600 if speed else None
+
+    def given(self, column: Column) -> bool:
+        """Whether the pictures of a column can be read below the data root."""
+        try:
+            return bool(load(self.data_root / column.folder, column.task).samples)
+        except AnetError:
+            return False

@@ -1,0 +1,340 @@
+"""Tables and figures of what was trained and measured here, beside print; nothing is invented where it is missing."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from anet.data import load
+from anet.errors import DataError, OptionError, OutputError
+from anet.files import sha256
+from anet.nets import build
+from anet.nets.ablation import ABLATIONS
+from anet.paper import everything, gallery, scores
+from anet.paper.everything import Sources, figure, put_table, table, write_all
+from anet.paper.figures import figure_9, newest_speed, save
+from anet.paper.grid import ENDINGS, FORMATS, Grid, render, tex
+from anet.paper.measured import cells, stand_ins
+from anet.paper.published import PRINTED
+from anet.paper.published_scores import ABLATION, COLUMNS, FPS, IOU, TITLES, columns_of, printed
+from anet.results import read_all
+from anet.study.show import device_here
+from anet.training.checkpoint import Facts, save_model
+from tests import layouts
+
+ROOT = Path(__file__).parent.parent
+RESULT = json.loads((ROOT / "results/sd900/inclusion/grouped/anet-strong-e80-s0.json").read_text())
+
+
+def put(folder, network="anet", iou=0.6, seed=0, epochs=80, protocol="grouped", data="sd900", task="inclusion", **more):
+    """Write a result as the ledger has it, of a made-up run, and give its content."""
+    one = json.loads(json.dumps(RESULT))
+    one["data"] |= {"name": data, "task": task}
+    one["split"] |= {"protocol": protocol}
+    one["scores"]["iou"] = [0.9, iou]
+    one["data"]["digest"] = more.pop("digest", "")
+    one["model"] |= {"network": network, "seed": seed, **more}
+    one["model"]["recipe"]["epochs"] = epochs
+    one["training"]["pictures_per_s"] = None
+    path = folder / f"{data}-{task}-{protocol}-{network}-{epochs}-{seed}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(one))
+    return one
+
+
+@pytest.fixture
+def sources(tmp_path):
+    return Sources(tmp_path / "results", tmp_path / "runs", tmp_path / "data")
+
+
+def line_of(grid: Grid, label: str) -> tuple[str, ...]:
+    return next(row for row in grid.rows if row[0] == label)
+
+
+# --- what is printed ---
+
+
+def test_the_printed_tables_are_of_the_networks_whose_cost_is_printed():
+    assert list(IOU) == list(PRINTED) == list(TITLES)
+    assert all(len(values) == len(COLUMNS) for values in IOU.values())
+    assert {network: iou for network, (_, iou, _, _) in ABLATION.items()}["anet"] == IOU["anet"][:3]
+    assert set(ABLATION) == ABLATIONS.keys() - {"anet-plain"} and FPS.keys() < IOU.keys()
+
+
+def mean(network, table):
+    return statistics.fmean(printed(column)[network] for column in columns_of(table))
+
+
+def test_the_papers_claims_follow_from_its_own_tables():
+    gains = [mean("anet", number) - mean("unet", number) for number in (4, 5, 6, 7)]
+    assert [round(gain, 2) for gain in gains] == [-0.21, -0.29, 4.70, 5.94]  # abstract: -0.21, -0.3, +4.7, +5.94
+    assert round(1 - PRINTED["anet"].params_m / PRINTED["unet"].params_m, 3) == 0.988
+    assert round(1 - PRINTED["anet"].flops_g[224] / PRINTED["unet"].flops_g[224], 2) == 0.99
+    assert round(max(v for v in printed(COLUMNS[1]).values() if v) - IOU["anet"][1], 2) == 1.15
+    places = {column.title: scores.ranks(printed(column))["anet"].split("/")[0] for column in COLUMNS}
+    assert places == {
+        "Inclusion": "1", "Patches": "9", "Scratches": "3", "Class7": "1", "Class8": "2", "Class9": "4",
+        "Class10": "3", "MCSD": "1", "MT": "3",
+    }  # fmt: skip
+
+
+def test_the_papers_claims_that_its_own_tables_refute():
+    large = [name for name in PRINTED if name not in ("anet", *LIGHT)]
+    assert min(large, key=lambda name: PRINTED[name].params_m) == "lsa-net"  # "SegNet ... minimum parameters"
+    assert min(large, key=lambda name: PRINTED[name].flops_g[224]) == "swin-unet"  # "FCN ... lowest FLOPs"
+    assert PRINTED["topformer"].flops_g[224] < PRINTED["anet"].flops_g[224]  # "lower than other small models"
+    assert [name for name in LIGHT if IOU[name][1] > IOU["anet"][1]] == ["bisenet", "esnet"]  # "surpasses" them
+    assert all(FPS["enet"][place] > FPS["anet"][place] for place in (0, 1))  # "outperforms other models"
+    assert ABLATION["anet-light-wide"][1][2] < ABLATION["anet-none"][1][2]  # "a slight increase in performance"
+
+
+LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")
+
+
+# --- IoU ---
+
+
+def test_a_cell_is_the_mean_over_seeds_with_spread_deviation_and_rank(sources):
+    for seed, iou in enumerate((0.60, 0.62)):
+        put(sources.results, seed=seed, iou=iou)
+    put(sources.results, "enet", 0.58)
+    row = line_of(table(4, "iou", sources)[0], "A-Net")
+    assert row[1:3] == ("60.53", "1/17") and row[6:] == ("61.00 ± 1.41", "+0.47", "1/2")
+    assert line_of(table(4, "iou", sources)[0], "ENet")[6:] == ("58.00", "-0.21", "2/2")
+
+
+def test_the_longest_training_is_shown_even_where_a_shorter_one_scored_higher(sources):
+    put(sources.results, iou=0.9, epochs=10)
+    put(sources.results, iou=0.5, epochs=100)
+    grid = table(4, "iou", sources)[0]
+    assert line_of(grid, "A-Net")[6] == "50.00" and any("100 epochs" in note for note in grid.notes)
+
+
+def test_validation_scores_other_splits_and_sound_pictures_fill_no_cell(sources):
+    one = put(sources.results)
+    for change in ({"data": {"part": "val"}}, {"split": {"seed": 1}}, {"data": {"free": True}}):
+        other = {**one, **{key: {**one[key], **value} for key, value in change.items()}}
+        assert cells([one], "sd900", "inclusion", "grouped") and not cells([other], "sd900", "inclusion", "grouped")
+    assert not cells([{**one, "trained_on_another_split_of_this_data": True}], "sd900", "inclusion", "grouped")
+
+
+def test_missing_cells_say_what_they_would_cost_where_a_speed_is_known(sources, monkeypatch):
+    put(sources.results)
+    assert line_of(table(4, "iou", sources)[0], "FCN")[3] == "(?)"
+    monkeypatch.setattr(scores.Price, "hours", lambda self, column, network, protocol: 2.0)
+    grid = table(4, "iou", sources)[0]
+    assert line_of(grid, "FCN")[3] == "(2.0 h)"
+    assert any("70 in all; `anet study run plans/baselines.toml`" in note for note in grid.notes)  # 18 * 2 - 1 cells
+
+
+def test_hours_are_those_of_the_ledgers_speed_on_this_device(sources):
+    one = put(sources.results)
+    cpu = device_here()
+    one["model"] |= {"device": "cpu", "machine": {**one["model"]["machine"], "cpu": cpu}}
+    one["training"]["pictures_per_s"] = 10.0
+    price = scores.Price([one], sources.data_root, COLUMNS)
+    assert price.hours(COLUMNS[0], "anet", "paper") == pytest.approx(100 * one["split"]["train"] / 10 / 3600)
+    assert price.hours(COLUMNS[3], "anet-none", "paper") > 0  # no picture there: as many as the paper trains with
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_columns_of_data_that_is_not_public_ask_for_it_and_fill_when_it_comes(sources, number):
+    column = columns_of(number)[0]
+    put(sources.results, "enet", data="mt", task="defect")
+    assert line_of(table(number, "iou", sources)[0], "A-Net")[3] == "give the data"
+    put(sources.results, data=column.data, task=column.task, iou=0.7)
+    assert line_of(table(number, "iou", sources)[0], "A-Net")[6] == "70.00"
+
+
+@pytest.mark.parametrize(("number", "data"), [(4, "neu_seg"), (5, "synth-a"), (6, "ksdd")])
+def test_stand_ins_stand_apart_under_their_own_names_and_fill_nothing(sources, number, data):
+    put(sources.results, data=data, task="defect", iou=0.99)
+    *grids, apart = table(number, "iou", sources)
+    assert not any("99.00" in cell for grid in grids for row in grid.rows for cell in row)
+    assert apart.rows[0][0] == data and apart.rows[0][-1] == "99.00"
+    assert not stand_ins(read_all(sources.results), 7)
+
+
+def test_the_ablation_has_the_papers_rows_and_a_fair_one_apart(sources):
+    put(sources.results, "anet-plain", 0.5)
+    grid = table(3, "iou", sources)[0]
+    assert [row[1] for row in grid.rows] == ["47.13", "46.43", "52.71", "51.28", "56.77", "60.53", "–"]
+    assert grid.rows[-1][6:] == ("50.00", "", "1/1")
+
+
+def test_the_ablations_cost_comes_out_to_every_printed_digit(sources):
+    for row in table(3, "cost", sources)[0].flat[:6]:
+        assert f"{row['params'] / 1e6:.2f}" == f"{row['printed_params_m']:.2f}"
+        assert f"{row['as_paper'] / 1e9:.2f}" == f"{row['printed_flops_g']:.2f}"
+
+
+def test_table_two_agrees_in_every_channel_and_stands_for_every_row_of_the_network(sources):
+    (grid,) = table(2, "iou", sources)
+    assert all(row["printed"] == row["here"] for row in grid.flat)
+    assert sum(len(row["rows"].split()) for row in grid.flat) == 32
+    assert {(row["printed_size"], row["size"]) for row in grid.flat if not row["same"]} == {
+        (64, "56"), (32, "28"), (16, "14"), (8, "7"),
+    }  # fmt: skip
+
+
+@given(st.dictionaries(st.text(max_size=3), st.none() | st.floats(0, 100), max_size=8))
+def test_ranks_go_from_the_highest_down_and_equal_values_share_a_place(values):
+    found = {name: int(place.split("/")[0]) for name, place in scores.ranks(values).items()}
+    assert found.keys() == {name for name, value in values.items() if value is not None}
+    for one in found:
+        assert all((values[one] < values[other]) == (found[one] > found[other]) for other in found)
+
+
+# --- forms ---
+
+
+def test_every_form_holds_every_row_and_csv_the_same_figures(sources):
+    put(sources.results)
+    grids = table(4, "iou", sources)
+    texts = {form: render(grids, form, 60) for form in FORMATS}
+    for form in ("table", "md", "markdown", "latex"):
+        assert all(title in texts[form] for title in TITLES.values()) and "60.00" in texts[form]
+    rows = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert len(rows) == 3 * 18 * 2
+    assert [row["iou"] for row in rows if row["iou"]] == ["60.0"]
+    assert texts["latex"].count(r"\begin{tabular}") == texts["latex"].count(r"\end{tabular}") == 3
+
+
+@given(st.text())
+def test_latex_gets_no_character_that_it_would_read_as_an_order(text):
+    orders = r"\\[&%$#_{}]|\\text(backslash|asciitilde|asciicircum)\{\}|\\checkmark\{\}|\$(\\(pm|times|ge)|-)\$"
+    assert not set("&%$#_~^{}\\") & set(re.sub(orders, "", tex(text)))
+
+
+@pytest.mark.parametrize(
+    ("number", "columns", "said"), [(1, "iou", "2, 3, 4, 5, 6, 7"), (8, "iou", "no table 8"), (4, "dice", "iou, cost")]
+)
+def test_a_table_that_does_not_exist_is_refused_with_those_that_do(sources, number, columns, said):
+    with pytest.raises(OptionError, match=said):
+        table(number, columns, sources)
+
+
+def test_results_that_cannot_be_read_are_named_and_nothing_is_written(sources, tmp_path):
+    sources.results.mkdir()
+    (sources.results / "broken.json").write_text("{")
+    with pytest.raises(DataError, match=r"broken\.json"):
+        put_table(4, "iou", "md", sources, tmp_path / "t.md", Console())
+    with pytest.raises(DataError, match=r"broken\.json"):
+        write_all(tmp_path / "all", sources)
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+# --- figures ---
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """An untrained network as a run, a made-up score that names it, and pictures in MCSD's layout."""
+    world = tmp_path_factory.mktemp("world")
+    sources = Sources(world / "results", world / "runs", world / "data")
+    dataset = load(layouts.mcsd(sources.data_root), "defect")
+    weights = sources.runs / "deep" / "mine" / "best.safetensors"
+    weights.parent.mkdir(parents=True)
+    facts = Facts("anet", dataset.class_names, 32, (0.5,) * 3, (0.25,) * 3, 0.5)
+    save_model(weights, build("anet", 1).state_dict(), facts)
+    named = {"sha256": sha256(weights.read_bytes()), "digest": dataset.digest()}
+    put(sources.results, data="mcsd", task="defect", protocol="paper", **named)
+    return sources
+
+
+def test_networks_are_drawn_by_the_very_weights_that_the_score_names(pictures):
+    drawn = figure(7, pictures, "paper")
+    assert "MCSD: " in drawn.said[1] and "FCN" in drawn.said[1] and " A-Net" not in drawn.said[1]
+    titles = [axes.get_xlabel() for axes in drawn.figure.axes if axes.get_xlabel()]
+    assert titles == ["Image", "Ground truth", "A-Net"]
+
+
+def test_other_weights_or_other_pictures_are_never_drawn(pictures, tmp_path):
+    (result,) = pictures.results.rglob("*.json")
+    content = json.loads(result.read_text())
+    for key, change, said in (("model", {"sha256": "0" * 64}, "weights not below --runs"),
+                              ("data", {"digest": "0" * 64}, "other pictures")):  # fmt: skip
+        shutil.rmtree(tmp_path / "r", ignore_errors=True)
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "x.json").write_text(json.dumps({**content, key: {**content[key], **change}}))
+        with pytest.raises(DataError, match=said):
+            figure(7, Sources(tmp_path / "r", pictures.runs, pictures.data_root), "paper")
+
+
+def test_a_figure_without_its_pictures_or_runs_says_so(pictures, tmp_path):
+    with pytest.raises(DataError, match="DAGM2007 is not there"):
+        figure(6, pictures)
+    with pytest.raises(OptionError, match="no folder"):
+        figure(5, Sources(pictures.results, tmp_path / "none", pictures.data_root))
+    with pytest.raises(OptionError, match="1, 5, 6, 7, 8, 9"):
+        figure(2, pictures)
+
+
+def test_bands_of_ten_columns_hold_all_networks_in_the_papers_order(pictures):
+    found = gallery.read_line(
+        columns_of(6)[0], read_all(pictures.results), gallery.weights(pictures.runs), pictures.data_root, "paper"
+    )
+    line = gallery.Line(found.column, "x", found.image, found.truth, dict.fromkeys(TITLES, found.masks["anet"]), {})
+    drawn = gallery.draw([line], ["said"])
+    titles = [axes.get_xlabel() for axes in drawn.axes if axes.get_xlabel()]
+    names = list(TITLES.values())
+    assert titles == ["Image", "Ground truth", *names[:8], "Image", *names[8:17], "Image", names[17]]
+
+
+def test_figure_nine_has_printed_and_measured_bars(tmp_path):
+    drawn = figure_9(newest_speed(ROOT / "results"))
+    heights = [[bar.get_height() for bar in axes.patches] for axes in drawn.figure.axes]
+    assert heights[0] == [fps[0] for fps in FPS.values()] and heights[2] == [fps[1] for fps in FPS.values()]
+    assert len(heights[1]) == len(heights[3]) == len(FPS) + 1
+    again = figure_9(newest_speed(ROOT / "results"))
+    first, second = (save(one, tmp_path / "x.svg").read_bytes() for one in (drawn, again))
+    assert first == second and first.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rows": [{"ms": {"median": 0}}]}', '{"rows": [], "size": [1]}'])
+def test_what_is_no_record_of_speed_is_refused(tmp_path, content):
+    (tmp_path / "speed").mkdir()
+    (tmp_path / "speed" / "x.json").write_text(content)
+    with pytest.raises(DataError, match=r"x\.json is no record"):
+        figure_9(tmp_path / "speed" / "x.json")
+    with pytest.raises(DataError, match="no record of speed"):
+        newest_speed(tmp_path)
+
+
+def test_a_figure_is_svg_or_png_and_a_full_disk_is_an_error(pictures, tmp_path):
+    drawn = figure_9(newest_speed(ROOT / "results"))
+    with pytest.raises(OptionError, match=r"\.svg or \.png"):
+        save(drawn, tmp_path / "x.pdf")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        save(drawn, tmp_path / "file" / "x.png")
+
+
+# --- everything ---
+
+
+def test_everything_appears_at_once_with_an_index_that_leads_to_all_of_it(pictures, tmp_path, monkeypatch):
+    small = Grid("Table IV, cost", ("network",), (("A-Net",),), ("network",), (), ({"network": "anet"},))
+    for name in ("cost_grid", "ablation_cost"):  # counted elsewhere, in many seconds
+        monkeypatch.setattr(everything, name, lambda *number: small)
+    monkeypatch.setattr(everything, "figure_1", lambda results: figure(7, pictures, "paper"))
+    write_all(tmp_path / "all", pictures)
+    index = (tmp_path / "all" / "index.md").read_text()
+    linked = set(re.findall(r"\]\(([\w.-]+)\)", index))
+    assert linked == {path.name for path in (tmp_path / "all").iterdir()} - {"index.md"}
+    assert {f"table-{n}-{c}.{e}" for n in range(3, 8) for c in ("iou", "cost") for e in ENDINGS.values()} < linked
+    assert "Fig. 6: not drawn. nothing to draw" in index and "Fig. 9: not drawn. no record of speed" in index
+    write_all(tmp_path / "all", pictures)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    with pytest.raises(OptionError, match="not an empty folder"):
+        write_all(tmp_path / "mine", pictures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "mine"]
