@@ -17,7 +17,7 @@ run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
 
 test: env
-	PYTHONWARNINGS=default $(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
+	PYTHONWARNINGS=default $(BIN)/python -m pytest -n logical --dist loadfile --max-worker-restart 0 $(ARGS)
 
 test-slow: env
 	PYTHONWARNINGS=default $(BIN)/python -m pytest --slow -m slow $(ARGS)

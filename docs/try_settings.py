@@ -11,6 +11,7 @@ from anet.bench.subjects import surfaces
 from anet.files import write_json
 from anet.provenance import commit, machine, versions
 from anet.runtime.card import read_bundle
+from anet.runtime.compiled import core
 from anet.runtime.engine import ov
 
 import numpy as np  # isort: skip
@@ -47,7 +48,7 @@ def turn(model: ov.Model, settings: dict, batch: int, requests: int) -> Callable
     """Give a function that runs for a while and gives ms a picture."""
     shape = [batch, *list(model.inputs[0].shape)[1:]]
     model.reshape(shape)
-    compiled = ov.Core().compile_model(model, "CPU", settings)
+    compiled = core().compile_model(model, "CPU", settings)
     waiting = [compiled.create_infer_request() for _ in range(requests)]
     frame = np.ascontiguousarray(np.stack(surfaces(shape[1], shape[2], batch)))
 
@@ -73,7 +74,7 @@ def main(bundle: Path, out: Path) -> None:
     _, xml, weights = read_bundle(bundle)
     found = {}
     for mode, ways in WAYS.items():
-        models = {name: ov.Core().read_model(model=xml, weights=weights) for name in ways}
+        models = {name: core().read_model(model=xml, weights=weights) for name in ways}
         times = interleaved({name: turn(models[name], *way) for name, way in ways.items()}, ROUNDS)
         first = times[next(iter(ways))]
         found[mode] = {

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +25,10 @@ class Made:
         return ov.Model([ov.opset13.multiply(taken, np.float32([self.factor]))], [taken])
 
     def answer(self, settings: dict = SETTINGS) -> np.ndarray:
-        return compiled(ov.Core(), self.content, settings, self)(np.arange(4, dtype=np.float32)[None])[0]
+        return self.model(settings)(np.arange(4, dtype=np.float32)[None])[0]
+
+    def model(self, settings: dict = SETTINGS) -> ov.CompiledModel:
+        return compiled(self.content, settings, self)
 
 
 @pytest.fixture
@@ -99,3 +104,23 @@ def test_the_cache_lies_below_the_users_and_can_be_switched_off(cache, monkeypat
     made = Made()
     made.answer(), made.answer()
     assert made.count == 2
+
+
+SIGNALLED = """
+import gc, os, signal
+from tests.test_compiled import Made
+heard = []
+signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+first, second = (Made(factor).model() for factor in (2.0, 3.0))
+for one in ("first", "second"):
+    del globals()[one]
+    gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+assert heard == [signal.SIGUSR1]
+"""
+
+
+def test_a_signal_is_heard_after_networks_ended_in_the_order_in_which_they_began():
+    """With an `ov.Core` for each it killed the process: a Ctrl-C as well as the end of a child."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -224,12 +224,14 @@ def test_a_network_without_auxiliary_heads_says_so(name):
 def test_openvino_agrees_with_torch(network):
     import openvino
 
+    from anet.runtime.compiled import core
+
     network.eval()
     x = picture()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's tracer calls itself deprecated
         graph = openvino.convert_model(network, example_input=picture(seed=7), input=[tuple(x.shape)])
-    compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
     agree(compiled(x.numpy())[0], network, x)
 
 

@@ -145,10 +145,13 @@ def test_a_process_forked_off_makes_networks_of_its_own():
         warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads: that is what is tested
         child = os.fork()
     if not child:
-        signal.alarm(30)  # it must not wait for threads that stayed behind
-        same = np.array_equal(shared.run(image), wanted)
-        shared.idle.clear()
-        os._exit(0 if same else 1)
+        same = False
+        try:  # whatever happens, the child must not go on as a second test process
+            signal.alarm(30)  # it must not wait for threads that stayed behind
+            same = np.array_equal(shared.run(image), wanted)
+            shared.idle.clear()
+        finally:
+            os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -18,6 +18,7 @@ from anet.export.quantize import check_method, quantize, quantize_accurately
 from anet.nets import ANet
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
+from anet.runtime.compiled import core
 from anet.runtime.engine import ov
 from anet.training.checkpoint import Facts
 from anet.training.recipes import STRONG
@@ -46,7 +47,7 @@ def graph(network: nn.Module) -> ov.Model:
 
 
 def answers(model: ov.Model, pictures: list[np.ndarray]) -> np.ndarray:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.stack([compiled({0: frame[None]})[0][0] for frame in pictures])
 
 

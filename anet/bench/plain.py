@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from anet.nets import build
-from anet.runtime import engine as _engine  # noqa: F401  # first: it keeps OpenVINO's telemetry out
+from anet.runtime.compiled import core  # first: its room keeps OpenVINO's telemetry out
 
 import openvino as ov  # isort: skip
 
@@ -43,7 +43,7 @@ class Plain:
             "PERFORMANCE_HINT": "THROUGHPUT" if many else "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
         } | ({"INFERENCE_NUM_THREADS": str(threads)} if threads else {})
-        self._model = ov.Core().compile_model(model, "CPU", settings)
+        self._model = core().compile_model(model, "CPU", settings)
         self._one = self._model.create_infer_request()
         self.requests = int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
 

@@ -1,10 +1,11 @@
-"""A network compiled once and kept in the user's cache folder, so that the next start takes a fraction of the time.
+"""OpenVINO, one a process, and networks compiled once and kept in the user's cache folder for a fast next start.
 
 OpenVINO has a cache of its own, but takes what lies there unchecked: here each file carries its SHA-256, is written all
 or nothing, and whatever is wrong with the cache only means compiling anew. A bundle is never written to.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -24,9 +25,21 @@ NAME = re.compile(r"[0-9a-f]{64}\.blob")  # what may be removed
 OFF = "ANET_NO_CACHE"  # set to anything but nothing: neither read nor written
 
 
-def compiled(
-    core: ov.Core, content: Sequence[bytes], settings: Mapping[str, str], read: Callable[[], ov.Model]
-) -> ov.CompiledModel:
+def core() -> ov.Core:
+    """Give this process's OpenVINO.
+
+    Never one more: each `ov.Core` lays a signal stack of its own below the main thread (2026.4, too). Where two
+    of them end in the order in which they began, memory given back stays there, and the next Ctrl-C is a crash.
+    """
+    return _core(os.getpid())  # a process that was forked off has none of the other's threads: it needs its own
+
+
+@functools.cache
+def _core(process: int) -> ov.Core:
+    return ov.Core()
+
+
+def compiled(content: Sequence[bytes], settings: Mapping[str, str], read: Callable[[], ov.Model]) -> ov.CompiledModel:
     """Compile what `read` gives for this CPU, or take it from the cache: the same answers to the bit.
 
     `content` is what `read` makes the model of, and nothing else. Raises RuntimeError when OpenVINO cannot do it.
@@ -34,8 +47,8 @@ def compiled(
     path = _place(content, settings)
     if path is not None:
         with contextlib.suppress(AnetError, OSError, RuntimeError):
-            return core.import_model(_kept(path), "CPU", dict(settings))
-    model = core.compile_model(read(), "CPU", dict(settings))
+            return core().import_model(_kept(path), "CPU", dict(settings))
+    model = core().compile_model(read(), "CPU", dict(settings))
     if path is not None:
         with contextlib.suppress(AnetError, OSError, RuntimeError):  # a full disk, a folder that cannot be written
             _keep(path, model.export_model().getvalue())

@@ -17,7 +17,7 @@ from anet.errors import ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
 from anet.runtime.card import MODELS, XML, Card, read_card, read_listed
-from anet.runtime.compiled import compiled
+from anet.runtime.compiled import compiled, core
 from anet.runtime.native import Native, unavailable
 from anet.runtime.onnx import OnnxRuntime
 from anet.runtime.settings import MOST, Settings, settings_for
@@ -114,8 +114,7 @@ class OpenVino:
         if streams:
             settings["NUM_STREAMS"] = str(streams)
         try:
-            core = ov.Core()
-            self.model = compiled(core, files, settings, lambda: _probabilities(core, *files))
+            self.model = compiled(files, settings, lambda: _probabilities(*files))
             best = int(self.model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load {name}: {_reason(error)}") from error
@@ -145,9 +144,9 @@ class OpenVino:
 ENGINES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "native": Native}
 
 
-def _probabilities(core: ov.Core, xml: bytes, weights: bytes) -> ov.Model:
+def _probabilities(xml: bytes, weights: bytes) -> ov.Model:
     """Read a graph and keep its first output: others are for OpenVINO's Model API, here they would cost time."""
-    model = core.read_model(model=xml, weights=weights)
+    model = core().read_model(model=xml, weights=weights)
     return ov.Model([model.get_results()[0]], model.get_parameters()) if len(model.outputs) > 1 else model
 
 
