@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from anet.data import Dataset, Sample, Split, load, split
+from anet.data.few import fewer
 from anet.errors import DataError
 from anet.files import printable, write_json
 from anet.models import OpenModel, open_model
@@ -40,6 +41,7 @@ class Trial:
     free: bool
     digest: str
     parts: Split
+    pictures: int | None  # labelled ones of train and val; None: all
     other_split: bool  # the model was trained on another split of these pictures: it saw some of what is held out here
 
     def facts(self, part: str) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class Trial:
             },
             "split": {
                 "protocol": parts.protocol, "seed": parts.seed, "source": parts.source,
+                **({"pictures": self.pictures} if self.pictures else {}),
                 **{name: len(parts.part(name)) for name in ("train", "val", "test")},
             },
             "trained_on_another_split_of_this_data": self.other_split,
@@ -80,8 +83,10 @@ def prepare(
     if protocol is None and same_data:
         protocol, split_seed = own["protocol"], own["seed"]
     parts = split(dataset, protocol, split_seed)
-    other_split = same_data and (parts.protocol, parts.seed) != (own.get("protocol"), own.get("seed"))
-    return Trial(opened, dataset, free, digest, parts, other_split)
+    own_split = (parts.protocol, parts.seed) == (own.get("protocol"), own.get("seed"))
+    pictures = own.get("pictures") if same_data and own_split else None
+    parts = fewer(parts, pictures, trained.get("seed", 0))  # the threshold sees no more labels than the training did
+    return Trial(opened, dataset, free, digest, parts, pictures, same_data and not own_split)
 
 
 def evaluate_model(

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anet.errors import OptionError
 from anet.files import printable, sha256
 from anet.frame import decide
+from anet.results import start_name
+from anet.runtime.card import CARD
+from anet.shipped import find
+
+if TYPE_CHECKING:
+    from anet.training.start import Start
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ def open_model(path: Path, threads: int = 0, engine: str | None = None, precisio
     `engine` and `precision` choose among those of a bundle, see `anet.runtime.engine.Engine`. Raises ModelError
     (missing, damaged, foreign) and OptionError.
     """
-    path = Path(path)
-    if (path / "card.json").exists():
+    path = find(path)
+    if (path / CARD).exists():
         return _open_bundle(path, threads, engine, precision)
     if engine or precision:
         raise OptionError(f"{printable(path)} is no bundle: --engine and --precision choose among a bundle's files")
@@ -64,6 +70,26 @@ def open_model(path: Path, threads: int = 0, engine: str | None = None, precisio
     )  # fmt: skip
 
 
+def open_start(path: Path | str) -> "Start":
+    """Open a model to start a training from: a run, a model file, or a bundle that kept its weights.
+
+    Those that ship did. Raises ModelError.
+    """
+    path = find(path)
+    name = start_name(str(path))
+    if (path / CARD).exists():
+        from anet.export.weights import weights_of
+        from anet.training.start import Start
+
+        tensors, card = weights_of(path)
+        digest = sha256((path / CARD).read_bytes())
+        return Start(name, digest, card.network, card.class_names, card.mean, card.std, tensors)
+    from anet.training.checkpoint import find_model, load_model
+    from anet.training.start import start_of
+
+    return start_of(*load_model(path), name, sha256(find_model(path).read_bytes()))
+
+
 def _open_bundle(path: Path, threads: int, name: str | None, precision: str | None) -> OpenModel:
     from anet.runtime.engine import Engine
     from anet.runtime.settings import Settings
@@ -78,6 +104,6 @@ def _open_bundle(path: Path, threads: int, name: str | None, precision: str | No
 
     return OpenModel(
         probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, engine.name,
-        engine.precision, sha256((path / "card.json").read_bytes()), known_provenance(card.provenance),
+        engine.precision, sha256((path / CARD).read_bytes()), known_provenance(card.provenance),
         card.min_area_px,
     )  # fmt: skip

@@ -27,14 +27,15 @@ SIZE = 224  # of the network's input, as the paper's for NEU-Seg
 SYNTHETIC_SIZE, SYNTHETIC_PICTURES = 192, 160
 
 
-def train_run(options, resume: Path | None, console: Console) -> int:
-    """Train anew or go on, then report on validation; give the exit code: 0, or 130 when stopped by Ctrl-C."""
+def train_run(options, resume: Path | None, console: Console, init: str | None = None) -> int:
+    """Train anew (from the model `init`) or go on, then report on validation; give the exit code: 0, 130 for Ctrl-C."""
+    from anet.models import open_start
     from anet.training.fit import Stopped
     from anet.training.train import resume as go_on
     from anet.training.train import train
 
     try:
-        folder = go_on(resume, console) if resume else train(options, console)
+        folder = go_on(resume, console) if resume else train(options, console, open_start(init) if init else None)
     except Stopped:
         return 130
     if folder is not None:  # None in the helper processes of a training on several devices
@@ -79,7 +80,7 @@ def export_run(
     """
     from anet.export.deployable import MAX_DROP, export_bundle
     from anet.training.checkpoint import find_model, load_model
-    from anet.training.run import read_plan
+    from anet.training.run import parts_of, read_plan
 
     path = Path(path)
     network, facts = load_model(path)
@@ -87,7 +88,7 @@ def export_run(
     plan, _ = read_plan(folder)
     try:
         dataset = load(data or Path(plan.data), plan.task, plan.free)
-        parts = split(dataset, plan.protocol if data is None else None, plan.split_seed)
+        parts = parts_of(plan, dataset) if data is None else split(dataset, None, plan.split_seed)
     except DataError as error:
         raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
     if dataset.classes != facts.classes:

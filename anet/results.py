@@ -33,19 +33,29 @@ def place(
     data: str, task: str, protocol: str, network: str, recipe: str, seed: int, split_seed: int = 0, free: bool = False,
     epochs: int | None = None, batch: int | None = None, size: int = USUAL_SIZE, aux: bool | None = None,
 ) -> str:  # fmt: skip
+    init: str | None = None, pictures: int | None = None,
     """Give the name of a run: where its result lies below `results/`, without suffix. Equal runs, equal names.
 
     None is the recipe's own epochs and batch, and the network's own choice of auxiliary heads: these stay out of the
     name. All else is in it, so that a shorter run never passes for a whole one:
-    `mt/defect+free/grouped-split1/anet-strong-e75-b8-size256-s0`.
+    `mt/defect+free/grouped-split1/anet-strong-e75-b8-size256-s0`; `anet-strong-from-anet-surface-n20-s0` started from
+    that model, with 20 labelled pictures of train and val.
     """
     changes = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
     changes += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
     part = f"{protocol}-split{split_seed}" if split_seed else protocol
+    changes += f"-from-{start_name(init)}" if init else ""
+    changes += f"-n{pictures}" if pictures is not None else ""
     return f"{data}/{task}{'+free' * free}/{part}/{network}-{recipe}{changes}-s{seed}"
 
 
 def read(path: Path) -> dict[str, Any]:
+def start_name(model: str) -> str:
+    """Give what a model to start from is called: the last part of its path, a run's folder for its weights."""
+    path = Path(model)
+    return path.parent.name if path.name in ("best.safetensors", "last.safetensors") else path.name
+
+
     """Read a result file of either format. Raises DataError when it is none."""
     try:
         content = json.loads(path.read_text())
@@ -77,7 +87,7 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
     keys = ("iou", "iou_mean_pictures", "dice", "precision", "recall")
     return (
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
-        model["network"], recipe["name"], f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
+        model["network"], _how(content), f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
         *(_cell([percent(content, key)]) for key in keys),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
@@ -97,7 +107,7 @@ def summary(folder: Path) -> str:
     for content in _some(folder):
         split, model, recipe, data = content["split"], content["model"], content["model"]["recipe"], content["data"]
         task = f"{data['task']} with sound ones" if data["free"] else data["task"]
-        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], recipe["name"])
+        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], _how(content))
         rows[(*head, *(str(one) for one in (recipe["epochs"], recipe["batch"], model["size"])))].append(content)
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
@@ -112,6 +122,13 @@ def summary(folder: Path) -> str:
 
 
 def print_result_file(path: Path, console: Console) -> None:
+def _how(content: dict[str, Any]) -> str:
+    """Give the recipe's name with what it started from, and how few labels it had."""
+    start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
+    text = content["model"]["recipe"]["name"] + (f" from {start['name']}" if start else "")
+    return text + (f", {pictures} pictures" if pictures else "")
+
+
     """Print one result file in short."""
     cells = dict(zip(HEAD, row(read(path)), strict=True))
     console.print(", ".join(f"{key} {cells[key]}" for key in HEAD[7:]), highlight=False, soft_wrap=True)

@@ -11,8 +11,13 @@ from anet.cli.options import Engine, Precision, Threads
 
 @app.command()
 def inspect(
-    model: Annotated[Path, typer.Argument(help="An exported bundle.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders of pictures.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] PATHS...",
+            help="A bundle, or a name of `anet models`; then pictures and folders of them. No MODEL: anet-surface.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
         "inspected"
     ),
@@ -42,7 +47,11 @@ def inspect(
     from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of
+    from anet.shipped import model_and_pictures
 
+    model, paths, said = model_and_pictures(paths)
+    if said:
+        typer.echo(f"anet: {said}", err=True)
     mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))
     cut = tiles_of(tiles, scale, overlap)
     streams = streams_for(model, paths, threads)

@@ -39,6 +39,12 @@ def train(
     save_every: Annotated[
         int, typer.Option(help="Steps between saves inside an epoch; 0 saves after each epoch only.")
     ] = 0,
+    init: Annotated[
+        str | None, typer.Option(help="Start from its weights: a run, a model file, or a name of `anet models`.")
+    ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(help="Use only so many labelled pictures, of train and val together.")
+    ] = None,
     aux: Annotated[
         bool | None,
         typer.Option(
@@ -57,9 +63,9 @@ def train(
             raise typer.BadParameter("DATA is missing (or --resume RUN)")
         options = Options(
             data, task, free, network, recipe, epochs, batch, size, seed, protocol, split_seed, name, runs, device,
-            devices, precision, workers, compiled, save_every, aux,
+            devices, precision, workers, compiled, save_every, aux, pictures,
         )  # fmt: skip
-    raise typer.Exit(train_run(options, resume, console))
+    raise typer.Exit(train_run(options, resume, console, init))
 
 
 @app.command("eval")

@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+
+def found(model: Path) -> Path:
+    """Turn the name of a model that ships into its path; any other path stays. Raises ModelError."""
+    from anet.shipped import find
+
+    return find(model)
+
+
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
 Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
 Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
@@ -12,7 +20,10 @@ Protocol = Annotated[
     str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
 ]
 SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
-Model = Annotated[Path, typer.Argument(help="A run folder, a .safetensors file or an exported bundle.")]
+Model = Annotated[
+    Path,
+    typer.Argument(callback=found, help="A run folder, a .safetensors file, a bundle, or a name of `anet models`."),
+]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
 Engine = Annotated[
     str | None,

@@ -36,7 +36,10 @@ def threshold(
     """Choose threshold and smallest area on validation pictures; exit code 2 when these cannot show what is asked."""
     from anet.operating import choose_operating, print_operating
     from anet.scoring.risk import Aim
+    from anet.shipped import check_changeable
 
+    if write:
+        check_changeable(model)
     aim = Aim(max_escape, max_false, cost_miss, cost_false, defect_share, confidence, strict)
     result = choose_operating(model, data, aim, task, free, protocol, split_seed, out, write, threads)
     print_operating(result, console)

@@ -39,15 +39,20 @@ class Answers(nn.Module):
         return probs, torch.cat([torch.zeros_like(planes[:, :1]), defect], 1)  # (N, ids, h, w)
 
 
-def convert(deployable: Deployable, card: Card) -> ov.Model:
+def convert(deployable: Deployable, card: Card, fold: bool = True) -> ov.Model:
     """Convert to an OpenVINO graph of batch 1, with the card's main facts under `anet` and `model_info` in its rt_info.
 
+    Without `fold`, norms stay apart and every weight keeps its name, so that `weights_of` reads them back; OpenVINO
+    folds them whenever it loads the graph.
     By TorchScript: `torch.export` takes PReLU apart into compare, multiply and select (1.6 times the run time).
     """
     shape = (-1, -1) if card.dynamic else (card.h, card.w)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is deprecated in torch 2.13, and warns of each shape check
-        model = ov.convert_model(Answers(deployable), example_input=_example(card), input=[1, *shape, 3])
+        if fold:
+            model = ov.convert_model(Answers(deployable), example_input=_example(card), input=[1, *shape, 3])
+        else:
+            model = _unfolded(Answers(deployable), _example(card), ov.PartialShape([1, *shape, 3]))
     model.inputs[0].get_tensor().set_names({"image"})
     model.get_parameters()[0].set_layout(ov.Layout("NHWC"))
     for output, names in zip(model.outputs, ({"probs", NAMES[0]}, {NAMES[1]}), strict=True):
@@ -56,6 +61,19 @@ def convert(deployable: Deployable, card: Card) -> ov.Model:
         model.set_rt_info(value, ["anet", key])
     for key, value in model_info(card).items():
         model.set_rt_info(value, ["model_info", key])
+    return model
+
+
+def _unfolded(answers: Answers, example: Tensor, shape: ov.PartialShape) -> ov.Model:
+    """Convert by the frontend alone, without what `convert_model` does to the graph afterwards."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(answers, example_input=example)  # held by name: OpenVINO does not hold it
+    model = frontend.convert(frontend.load(decoder))
+    model.get_parameters()[0].set_element_type(ov.Type.u8)
+    model.reshape(shape)
     return model
 
 

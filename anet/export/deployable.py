@@ -32,6 +32,7 @@ from anet.scoring.evaluate import Labelled
 
 # format -> engine and precision
 FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
+FORMATS |= {"whole": ("openvino", "f16")}  # norms not folded: `anet.export.weights` reads its weights back
 FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32"), "bf16": ("native", "bf16")}
 NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
 ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32"}  # kept where they pay -> beside what
@@ -113,6 +114,8 @@ def _write_models(
                 path.write_bytes(content)
         elif name == "int8":
             _save(to_int8(), path)
+        elif name == "whole":
+            _save(convert(deployable, card, fold=False), path, half=True)
         else:
             _save(graph, path, half=name == "f16")
     return left_out
@@ -184,6 +187,8 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
+    if {"f16", "whole"} <= set(formats):
+        raise OptionError("f16 and whole are the same weights in the same files: give one of them")
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
     ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}
     if held and not (CARD in held and held <= {*ours, *listed_rules(out)}):

@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
+import torch
 from torch import nn
 
 from anet.errors import OptionError
@@ -31,6 +32,13 @@ def build(name: str, classes: int, aux: bool = False) -> nn.Module:
     if name not in have:
         raise OptionError(f"{name} has no auxiliary heads: leave --aux out (those with: {', '.join(have)})")
     return NETWORKS[name](classes, aux=True)
+
+
+@cache
+def weight_keys(name: str) -> frozenset[str]:
+    """Give the names of the weights of a network's model files, but for the counters of BatchNorm."""
+    with torch.device("meta"):
+        return frozenset(key for key in build(name, 1).state_dict() if not key.endswith("num_batches_tracked"))
 
 
 def aux_by_default(name: str) -> bool:

@@ -92,6 +92,7 @@ def _tried(job: Job, places: Places, console: Console) -> tuple[int, str, str]:
 
 def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
     """Train a run in `folder`, or go on where it stands. Raises as `anet.training.train`, ModelError: another run."""
+    from anet.models import open_start
     from anet.study.score import name_of
     from anet.training import train as training
     from anet.training.run import read_plan
@@ -108,15 +109,19 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
         training.Options(
             Path(job.data), run.task, run.free, run.network, run.recipe, run.epochs, run.batch, run.size, run.seed,
             run.protocol, run.split_seed, folder.name, folder.parent, job.device, precision=job.precision,
+            pictures=run.pictures,
         ),
         console,
+        open_start(run.init) if run.init else None,
     )  # fmt: skip
 
 
 def remove_stub(folder: Path) -> None:
     """Remove a run folder that a kill left before its plan was in it; with anything else in it, it stays."""
+    from anet.training.start import START
+
     with contextlib.suppress(OSError):
-        for left in folder.glob(".tmp-*"):
+        for left in (*folder.glob(".tmp-*"), *folder.glob(START)):
             left.unlink()
         folder.rmdir()
 

@@ -21,8 +21,8 @@ from anet.training.recipes import RECIPES
 
 MOST_BYTES, MOST_RUNS, MOST = 2**20, 100_000, 2**31
 LISTS = {"tasks": None, "protocols": None, "networks": None, "recipes": ["strong"], "seeds": [0], "split_seeds": [0]}
-NUMBERS = ("epochs", "batch", "size")
-ROW_KEYS = ("data", *LISTS, *NUMBERS, "free")
+NUMBERS = ("epochs", "batch", "size", "pictures")
+ROW_KEYS = ("data", *LISTS, *NUMBERS, "free", "init")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]*")  # of data and tasks: parts of a path
 
 
@@ -41,6 +41,8 @@ class Run:
     batch: int | None
     size: int
     seed: int
+    init: str | None = None  # name or path of a model to start from
+    pictures: int | None = None  # labelled ones, of train and val together
 
     @property
     def name(self) -> str:
@@ -206,6 +208,9 @@ class _Reader:
             self.error(where, f"no data {data!r:.80}{nearest(data, folders)}")
         if not isinstance(free, bool):
             self.error(where, f"free is {free!r:.80}: true or false would work")
+        init = row.get("init")
+        if init is not None and not (isinstance(init, str) and NAME.fullmatch(Path(init).name)):
+            self.error(where, f"init is {init!r:.80}: the name of a model, or the path of one, would work")
         lists = {key: self._list(where, key, row.get(key, default)) for key, default in LISTS.items()}
         for key, names in (("protocols", PROTOCOLS), ("networks", NETWORKS), ("recipes", RECIPES)):
             for name in lists[key]:
@@ -217,7 +222,7 @@ class _Reader:
         if (many := _many(lists.values())) > MOST_RUNS:
             self.error(where, f"means {many} runs: {MOST_RUNS} at most")
             return ()
-        return _product(str(data), free, lists, numbers)
+        return _product(str(data), free, lists, numbers, init)
 
     def _list(self, where: str, key: str, value: Any) -> list:
         kind, what = (int, "whole numbers from 0 up") if key.endswith("seeds") else (str, "names")
@@ -250,7 +255,9 @@ def _many(lists: Iterable[list]) -> int:
     return total
 
 
-def _product(data: str, free: bool, lists: dict[str, list], numbers: dict[str, int | None]) -> Iterator[Run]:
+def _product(
+    data: str, free: bool, lists: dict[str, list], numbers: dict[str, int | None], init: str | None
+) -> Iterator[Run]:
     """Give every combination; a number that is the recipe's own is None, so that equal runs are equal."""
     order = ("seeds", "split_seeds", "protocols", "tasks", "recipes", "networks")  # a first seed of all comes first
     for seed, split_seed, protocol, task, recipe, network in product(*(lists[key] for key in order)):
@@ -259,4 +266,18 @@ def _product(data: str, free: bool, lists: dict[str, list], numbers: dict[str, i
             None if numbers.get(key) == getattr(own, key) else numbers.get(key) for key in ("epochs", "batch")
         )
         size = numbers.get("size") or USUAL_SIZE
-        yield Run(data, task, free, protocol, split_seed, network, recipe, epochs, batch, size, seed)
+        yield Run(
+            data,
+            task,
+            free,
+            protocol,
+            split_seed,
+            network,
+            recipe,
+            epochs,
+            batch,
+            size,
+            seed,
+            init,
+            numbers.get("pictures"),
+        )

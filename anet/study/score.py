@@ -92,5 +92,5 @@ def name_of(plan: Any, about: dict[str, Any]) -> str:
     data, split = about["data"], about["split"]
     return place(
         data["name"], data["task"], split["protocol"], plan.network, recipe.name, plan.seed, split["seed"], plan.free,
-        size=plan.size, aux=aux, **numbers,
+        size=plan.size, aux=aux, init=plan.init, pictures=plan.pictures, **numbers,
     )  # fmt: skip

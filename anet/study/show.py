@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from anet.data import load
+from anet.data.splitting import VAL_SHARE
 from anet.errors import AnetError
 from anet.files import printable
 from anet.provenance import machine
@@ -108,7 +109,9 @@ class Estimate:
         return statistics.median(rates) / mine if rates else None
 
     def pictures(self, run: Run) -> float | None:
-        """Give how many pictures train: as in a finished run on the same split or data, else by the set's size."""
+        """Give how many pictures train: by the plan, as in a finished run on the same data, or by the set's size."""
+        if run.pictures:
+            return run.pictures * float(1 - VAL_SHARE)
         key = (run.data, run.task, run.free, run.protocol, run.split_seed)
         if key not in self.counted:
             self.counted[key] = self._in_ledger(key) or self._in_folder(run)

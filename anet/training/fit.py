@@ -31,6 +31,7 @@ from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
 from anet.training.recipes import Recipe, rate_of
 from anet.training.run import Plan, State
+from anet.training.start import START, put, read_start
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     torch.manual_seed(plan.seed)
     network = build(plan.network, dataset.channels, plan.aux).to(memory_format=torch.channels_last)
     kept = inference_keys(plan.network, dataset.channels)
+    if plan.init:
+        put(read_start(folder / START), network, dataset.class_names)
     ema = copy.deepcopy(network).eval() if recipe.ema else network
     optimizer, rate = make_optimizer(network, recipe), rate_of(network, recipe)
     state, scaler = State(), {}

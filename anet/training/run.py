@@ -13,6 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from anet.data import Dataset, Split, split
+from anet.data.few import fewer
 from anet.errors import ModelError, OptionError, OutputError
 from anet.files import UNSEALED, atomic_write, check_seal, check_writable, csv_text, printable, seal
 from anet.training.checkpoint import load_tensors, load_weights, save_tensors
@@ -43,6 +45,8 @@ class Plan:
     threads: int
     save_every: int  # steps between saves inside an epoch; 0: only at the end of each
     aux: bool = False  # with the heads that only training uses
+    init: str | None = None  # name of the model it starts from, which lies in the run folder (`anet.training.start`)
+    pictures: int | None = None  # labelled ones, of train and val together; None: all
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -57,6 +61,11 @@ class State:
     best: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+def parts_of(plan: Plan, dataset: Dataset) -> Split:
+    """Give the parts of a plan's data. Raises DataError."""
+    return fewer(split(dataset, plan.protocol, plan.split_seed), plan.pictures, plan.seed)
 
 
 def new_folder(runs: Path, name: str | None, default: str) -> Path:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from anet.data import load, split
 from anet.data.dataset import Dataset, Split
+from anet.data.few import fewer
 from anet.errors import AnetError, ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
@@ -28,6 +29,7 @@ from anet.training.memory import keep_memory
 from anet.training.progress import Display
 from anet.training.recipes import find_recipe
 from anet.training.run import Plan
+from anet.training.start import START, Start, check_start, keep_start, read_start
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 COMPILE_PIXELS = 16_000 * 224 * 224
@@ -59,10 +61,14 @@ class Options:
     compiled: bool | None = None
     save_every: int = 0
     aux: bool | None = None
+    pictures: int | None = None
 
 
-def train(options: Options, console: Console) -> Path | None:
-    """Train anew; give the run folder, None in helper processes. Raises AnetError, and Stopped after Ctrl-C, saved."""
+def train(options: Options, console: Console, start: Start | None = None) -> Path | None:
+    """Train anew, from the weights of `start` where one is given; give the run folder, None in helper processes.
+
+    Raises AnetError, and Stopped after Ctrl-C, saved.
+    """
     accelerator = find_device(options.device)
     precision = find_precision(options.precision, accelerator)
     recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
@@ -72,8 +78,10 @@ def train(options: Options, console: Console) -> Path | None:
     for name in ("devices", "seed", "workers", "save_every", "split_seed"):
         if getattr(options, name) < (1 if name == "devices" else 0):
             raise OptionError(f"{name} is {getattr(options, name)}: that is too small")
+    if start:
+        check_start(start, options.network)
     dataset = load(options.data, options.task, options.free)
-    parts = split(dataset, options.protocol, options.split_seed)
+    parts = fewer(split(dataset, options.protocol, options.split_seed), options.pictures, options.seed)
     fabric = launch(accelerator, options.devices, precision)
     compiled = options.compiled
     if compiled is None:
@@ -83,12 +91,17 @@ def train(options: Options, console: Console) -> Path | None:
         recipe=recipe, size=options.size, seed=options.seed, protocol=options.protocol, split_seed=options.split_seed,
         accelerator=accelerator, devices=options.devices, precision=precision, workers=options.workers,
         compiled=compiled, threads=torch.get_num_threads(), save_every=options.save_every, aux=aux,
+        init=start.name if start else None, pictures=options.pictures,
     )  # fmt: skip
     default = f"{dataset.name}-{dataset.task}-{options.network}-{recipe.name}-s{options.seed}"
 
     def begin() -> Path:
         folder = run.new_folder(Path(options.runs), options.name, default.replace("/", "_")[:60])
-        run.write_plan(folder, plan, {"provenance": provenance(dataset, parts, plan)})
+        about = provenance(dataset, parts, plan)
+        if start:
+            keep_start(folder, start)
+            about["init"] = start.facts(dataset.class_names)
+        run.write_plan(folder, plan, {"provenance": about})
         return folder
 
     folder = first_process(fabric, begin)
@@ -113,7 +126,7 @@ def resume(folder: Path, console: Console) -> Path | None:
     folder = Path(folder)
     plan, content = run.read_plan(folder)
     dataset = load(Path(plan.data), plan.task, plan.free)
-    parts = split(dataset, plan.protocol, plan.split_seed)
+    parts = run.parts_of(plan, dataset)
     if dataset.digest() != content["provenance"]["data"]["digest"]:
         raise ModelError(f"{printable(plan.data)} has changed since {printable(folder)} began: start a new run")
     fabric = launch(plan.accelerator, plan.devices, plan.precision)
@@ -128,7 +141,11 @@ def go(
     chief = fabric.is_global_zero
     keep_memory()
     _, content = run.read_plan(folder)
-    mean, std = statistics(parts, dataset.classes, plan.size)
+    if plan.init:  # weights go with the normalisation that they were trained on
+        start = read_start(folder / START)
+        mean, std = start.mean, start.std
+    else:
+        mean, std = statistics(parts, dataset.classes, plan.size)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
         provenance=content["provenance"],
@@ -171,6 +188,7 @@ def first_process(fabric: Fabric, do: Callable[[], Any]) -> Any:
 def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
     """Give where a model comes from: data and its digest, split, recipe, seed, commit, versions, machine."""
     counts = {name: len(parts.part(name)) for name in ("train", "val", "test")}
+    counts |= {"pictures": plan.pictures} if plan.pictures else {}
     return {
         "data": {"name": dataset.name, "task": dataset.task, "digest": dataset.digest(), "free": plan.free},
         "split": {"protocol": parts.protocol, "seed": parts.seed, "source": parts.source, **counts},
@@ -200,6 +218,10 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         highlight=False,
         soft_wrap=True,
     )
+    if plan.init:
+        left = read_start(folder / START).left(dataset.class_names)
+        text = f", all but {len(left)} weights of the last layer, whose classes are others" if left else ""
+        console.print(f"starts from {printable(plan.init)}{text}", highlight=False, soft_wrap=True)
     console.print(f"run folder: {printable(folder)}", highlight=False, soft_wrap=True)
 
 

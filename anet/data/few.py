@@ -1,0 +1,47 @@
+"""A few labelled pictures of a split: what a user has at first, and how a score grows with their number."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from anet.data.dataset import Sample, Split
+from anet.data.splitting import VAL_SHARE
+from anet.errors import DataError
+
+LEAST = 3  # of them one validates
+
+
+def fewer(parts: Split, pictures: int | None, seed: int) -> Split:
+    """Keep `pictures` of train and val together, 15 % of them to validate; test stays whole. None keeps all.
+
+    All that is labelled counts: the threshold and the best epoch come from those that validate. Classes and sound
+    pictures come in proportion, drawn with `seed`; 10 pictures are among the 20 of the same seed. Raises DataError.
+    """
+    if pictures is None:
+        return parts
+    most = len(parts.train) + len(parts.val)
+    if not LEAST <= pictures <= most:
+        raise DataError(f"{pictures} labelled pictures: {LEAST} to {most}, what train and val hold, would work")
+    held = min(max(1, int(VAL_SHARE * pictures + Fraction(1, 2))), len(parts.val))
+    held = max(held, pictures - len(parts.train))
+    train, val = _first(parts.train, pictures - held, seed), _first(parts.val, held, seed)
+    source = f"{parts.source}; {pictures} of {most} labelled pictures drawn with seed {seed}"
+    return replace(parts, train=train, val=val, source=source)
+
+
+def _first(samples: Sequence[Sample], number: int, seed: int) -> tuple[Sample, ...]:
+    """Give the first of a random order in which every kind comes in proportion from the beginning."""
+    rng = np.random.default_rng(seed)
+    kinds: dict[tuple[bool, int], list[Sample]] = defaultdict(list)
+    for sample in sorted(samples, key=lambda sample: sample.name):
+        kinds[sample.mask is None, sample.class_id or 0].append(sample)
+    order = [
+        ((place + 0.5) / len(found), kind, found[index])
+        for kind, found in sorted(kinds.items())
+        for place, index in enumerate(rng.permutation(len(found)))
+    ]
+    chosen = [sample for _, _, sample in sorted(order, key=lambda one: one[:2])[:number]]
+    return tuple(sorted(chosen, key=lambda sample: sample.name))

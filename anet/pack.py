@@ -1,0 +1,125 @@
+"""`anet pack`: from a finished run to a model that ships: a small bundle, scored as it is, that says its limits."""
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anet.data import Dataset, Sample
+from anet.errors import ModelError, OptionError
+from anet.evaluation import prepare
+from anet.export.page import page
+from anet.files import appearing, printable, sha256
+from anet.models import known_provenance
+from anet.pipeline import export_run
+from anet.runtime.card import CARD, PAGE, Card, read_card
+from anet.scoring.evaluate import evaluate
+from anet.scoring.metrics import Scores
+from anet.shipped import MOST_BYTES, TOLD, score_lines
+
+FORMATS = ("whole",)  # half-precision weights that run and start a training; nothing twice
+MAX_DROP = 0.3  # points of IoU that half precision may lose beside torch, on validation
+
+
+def pack(
+    run: Path, name: str, about: str, not_for: str, licence: str, out: Path, data: Path | None = None
+) -> tuple[Path, Card]:
+    """Export a run as `out/name` in the form in which models ship; give the bundle and its card.
+
+    The file itself is scored on the run's own test part, each set of a merged one apart, at the run's threshold, which
+    validation chose. `about`, `not_for` and `licence` (of the pictures) are one line each, for people. Raises
+    ModelError: more than MOST_BYTES when packed, or weights that lose more than MAX_DROP; OptionError, DataError.
+    """
+    if "/" in name or not name.startswith("anet-"):
+        raise OptionError(f"{printable(name)} is no name of a model that ships: anet-something would work")
+    if empty := [
+        key for key, text in (("about", about), ("not-for", not_for), ("licence", licence)) if not text.strip()
+    ]:
+        raise OptionError(f"--{empty[0]} is empty: a model ships with what people must know of it")
+    folder = Path(out) / name
+    with appearing(folder) as made:
+        card = export_run(run, made / "bundle", FORMATS, data=data)[1]
+        check_drop(card)
+        told: dict[str, Any] = {"name": name, "about": about, "not_for": not_for, "licence": licence}
+        told |= {"parameters": parameters(card), "scores": held_out(made / "bundle", run, data)}
+        for path in (made / "bundle").iterdir():
+            path.rename(made / path.name)
+        (made / "bundle").rmdir()
+        card = _told(made, card, told)
+    return folder, card
+
+
+def check_drop(card: Card) -> None:
+    """Refuse weights that half precision spoilt. Raises ModelError."""
+    before, after = (card.parity[name]["iou"] for name in ("torch", "openvino f16"))
+    if before is None or after is None or 100 * (before - after) > MAX_DROP:
+        raise ModelError(f"in half precision IoU on validation is {after}, {before} before: nothing was packed")
+
+
+def parameters(card: Card) -> int:
+    """Count the parameters of a card's network."""
+    from anet.nets import build
+
+    return sum(value.numel() for value in build(card.network, card.channels).parameters())
+
+
+def held_out(bundle: Path, run: Path, data: Path | None) -> dict[str, Any]:
+    """Score a bundle on the test part of its run's data: by set where that was merged of several, else as one."""
+    from anet.training.checkpoint import find_model
+    from anet.training.run import read_plan
+
+    plan, _ = read_plan(find_model(run).parent)
+    trial = prepare(bundle, data or Path(plan.data), plan.task, plan.free, None, 0, 0)
+    predict = trial.opened.at(trial.opened.threshold)
+    return {
+        name: figures(evaluate(predict, samples, trial.dataset.classes).scores, trial.dataset)
+        for name, samples in sets(trial.dataset, trial.parts.test).items()
+    }
+
+
+def sets(dataset: Dataset, samples: tuple[Sample, ...]) -> dict[str, list[Sample]]:
+    """Part the pictures of a merged data set by where they come from; any other is one set, under its own name."""
+    try:
+        merged = [part["name"] for part in json.loads((dataset.root / "merge.json").read_text())["parts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {dataset.name: list(samples)}
+    found = {name: [s for s in samples if s.name.split("/")[2:3] == [name]] for name in merged}
+    return {name: some for name, some in found.items() if some}
+
+
+def figures(scores: Scores, dataset: Dataset) -> dict[str, Any]:
+    """Give what a card says of a set of pictures; shares are 0..1."""
+    return {
+        "iou": scores.miou, "classes": dict(zip(dataset.class_names[1:], scores.iou[1:], strict=True)),
+        "pictures": scores.pictures, "defect_pictures": scores.defect_pictures, "escapes": scores.escapes,
+        "sound_pictures": scores.sound_pictures, "false_defects": scores.false_defects,
+    }  # fmt: skip
+
+
+def _told(folder: Path, card: Card, told: dict[str, Any]) -> Card:
+    """Write what people must know into page and card, and how large the model is in the wheel; give the card."""
+    size = packed_size(folder)
+    if size > MOST_BYTES:
+        raise ModelError(f"{told['name']} has {size} bytes when packed: {MOST_BYTES} at most ship, nothing was packed")
+    told["bytes"] = size
+    card = replace(card, precision="f16")  # the only one here
+    lines = [f"- {line}" for line in score_lines(told["scores"])]
+    said = (told["about"], f"Not for: {told['not_for']}", f"Licence: {told['licence']}")
+    scored = "On held-out pictures, by this very file, one seed:"
+    text = "\n\n".join([f"# {told['name']}", *said, scored, "\n".join(lines), page(card).replace("# ", "## ", 1)])
+    (folder / PAGE).write_text(text, "utf-8")
+    files = {**card.files, PAGE: sha256(text.encode())}
+    card = replace(card, provenance={**known_provenance(card.provenance), TOLD: told}, files=files)
+    (folder / CARD).write_bytes(card.sealed())
+    return read_card(folder)
+
+
+def packed_size(folder: Path) -> int:
+    """Give the bytes that a folder takes in a wheel, which is a zip file."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return content.getbuffer().nbytes
