@@ -20,7 +20,7 @@ from anet.frame import Frame
 from anet.runtime.card import Card, read_card
 from anet.scoring.report import Table
 
-PROOF = 200  # validation pictures on which an export is compared with torch, at most
+PROOF = 200  # validation pictures on which an export is compared with torch, at most; and of training for rounding
 CALIBRATION = 64  # training pictures from which int8 takes its ranges: most of the time of an export
 RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
 SIZE = 224  # of the network's input, as the paper's for NEU-Seg
@@ -102,14 +102,14 @@ def export_run(
     card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
     target = out or folder / "bundle"
     drop = MAX_DROP if max_drop is None else max_drop
-    proof, refined = spread(parts.val, PROOF), None
+    proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:
         card_facts["provenance"] = {**facts.provenance, "int8": int8}
     if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
         refined = refine(network, plan, facts, parts, show=show)
-    bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined)
+    bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)
 
 

@@ -14,6 +14,7 @@ PACKAGES = (
     "kornia",
     "safetensors",
     "openvino",
+    "nncf",
     "opencv-python-headless",
     "numpy",
     "pillow",

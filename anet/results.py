@@ -17,6 +17,7 @@ from anet.errors import DataError
 from anet.files import printable
 
 FORMAT = 2
+APART = ("speed", "int8")  # speeds of `anet bench`; a run's other precisions: no runs of their own (docs/speed.md)
 USUAL_SIZE = 224  # the paper's for NEU-Seg; any other goes into the name
 HEAD = (
     "data", "task", "protocol", "network", "recipe", "epochs", "seed", "IoU", "IoU, mean of pictures", "Dice",
@@ -32,8 +33,8 @@ BEGIN, END = "<!-- printed by `anet results` -->", "<!-- end of print -->"
 def place(
     data: str, task: str, protocol: str, network: str, recipe: str, seed: int, split_seed: int = 0, free: bool = False,
     epochs: int | None = None, batch: int | None = None, size: int = USUAL_SIZE, aux: bool | None = None,
-) -> str:  # fmt: skip
     init: str | None = None, pictures: int | None = None,
+) -> str:  # fmt: skip
     """Give the name of a run: where its result lies below `results/`, without suffix. Equal runs, equal names.
 
     None is the recipe's own epochs and batch, and the network's own choice of auxiliary heads: these stay out of the
@@ -43,19 +44,19 @@ def place(
     """
     changes = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
     changes += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
-    part = f"{protocol}-split{split_seed}" if split_seed else protocol
     changes += f"-from-{start_name(init)}" if init else ""
     changes += f"-n{pictures}" if pictures is not None else ""
+    part = f"{protocol}-split{split_seed}" if split_seed else protocol
     return f"{data}/{task}{'+free' * free}/{part}/{network}-{recipe}{changes}-s{seed}"
 
 
-def read(path: Path) -> dict[str, Any]:
 def start_name(model: str) -> str:
     """Give what a model to start from is called: the last part of its path, a run's folder for its weights."""
     path = Path(model)
     return path.parent.name if path.name in ("best.safetensors", "last.safetensors") else path.name
 
 
+def read(path: Path) -> dict[str, Any]:
     """Read a result file of either format. Raises DataError when it is none."""
     try:
         content = json.loads(path.read_text())
@@ -68,9 +69,9 @@ def start_name(model: str) -> str:
 
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
-    """Read all results below `folder`, sorted by path; measured speeds of `anet bench` lie apart. Raises DataError."""
+    """Read all results below `folder`, sorted by path, but for those of APART. Raises DataError."""
     folder = Path(folder)
-    return [read(path) for path in sorted(folder.rglob("*.json")) if path.relative_to(folder).parts[0] != "speed"]
+    return [read(path) for path in sorted(folder.rglob("*.json")) if path.relative_to(folder).parts[0] not in APART]
 
 
 def percent(content: dict[str, Any], key: str) -> float | None:
@@ -121,7 +122,6 @@ def summary(folder: Path) -> str:
     return _markdown(SUMMARY_HEAD, cells)
 
 
-def print_result_file(path: Path, console: Console) -> None:
 def _how(content: dict[str, Any]) -> str:
     """Give the recipe's name with what it started from, and how few labels it had."""
     start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
@@ -129,6 +129,7 @@ def _how(content: dict[str, Any]) -> str:
     return text + (f", {pictures} pictures" if pictures else "")
 
 
+def print_result_file(path: Path, console: Console) -> None:
     """Print one result file in short."""
     cells = dict(zip(HEAD, row(read(path)), strict=True))
     console.print(", ".join(f"{key} {cells[key]}" for key in HEAD[7:]), highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Print the tables of docs/speed.md into it, from results/speed/: `python docs/print_speed.py`."""
+"""Print the tables of docs/speed.md into it, from results/speed/ and results/int8/: `python docs/print_speed.py`."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from anet.bench.show import markdown, read_record
 from anet.files import atomic_write
 
 ROOT = Path(__file__).parent.parent
-PAGE, RECORDS = ROOT / "docs" / "speed.md", ROOT / "results" / "speed"
+PAGE, RECORDS, INT8 = ROOT / "docs" / "speed.md", ROOT / "results" / "speed", ROOT / "results" / "int8"
 BLOCK = re.compile(r"(<!-- printed from (\S+) -->\n).*?(<!-- end of print -->)", re.S)
 
 
@@ -28,12 +28,37 @@ def settings(path: Path) -> str:
     return "\n".join(lines)
 
 
+def int8(folder: Path) -> str:
+    """Give what `anet eval --precision` found of each way to int8, beside float32 of the same bundles, as Markdown."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    head = "| data, task | answers | threshold | IoU, validation | IoU | against float32 | IoU, pictures | escapes |"
+    lines = [head, "| --- " * head.count(" |") + "|"]
+    plain = {_task(one): one["scores"]["miou"] for one in found if one["model"]["precision"] == "f32"}
+    for one in sorted(found, key=lambda one: (_task(one), one["model"]["precision"] != "f32", one["model"]["int8"])):
+        scores, threshold, exact = one["scores"], one["threshold"], one["model"]["precision"] == "f32"
+        lost = "" if exact else f"{100 * (scores['miou'] - plain[_task(one)]):+.2f}"
+        cells = (
+            _task(one), "float32" if exact else f"int8, {one['model']['int8']}", f"{threshold['value']:.3f}",
+            f"{100 * threshold['val_iou']:.2f}", f"{100 * scores['miou']:.2f}", lost,
+            f"{100 * scores['iou_mean_pictures'][1]:.2f}", f"{scores['escapes']} of {scores['defect_pictures']}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _task(result: dict) -> str:
+    return f"{result['data']['name']}, {result['data']['task']}"
+
+
 def filled(page: str) -> str:
     """Give the page with every printed block made anew."""
 
     def fill(block: re.Match) -> str:
         path = RECORDS / block.group(2)
-        text = settings(path) if path.name.startswith("settings-") else markdown(read_record(path))
+        if path.name == INT8.name:
+            text = int8(INT8)
+        else:
+            text = settings(path) if path.name.startswith("settings-") else markdown(read_record(path))
         return f"{block.group(1)}{text.rstrip()}\n{block.group(3)}"
 
     return BLOCK.sub(fill, page)

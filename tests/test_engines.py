@@ -18,6 +18,7 @@ from torch import nn
 from anet.errors import ModelError, OptionError
 from anet.export import deployable
 from anet.export.deployable import export_bundle
+from anet.export.parity import lost_at_most
 from anet.export.quantize import int8_graph
 from anet.files import UNSEALED, seal, sha256
 from anet.frame import decide
@@ -239,6 +240,47 @@ def test_int8_is_kept_where_it_is_faster_and_loses_little(tmp_path, monkeypatch,
         assert not list(bundle.glob("*int8*"))
         with pytest.raises(OptionError, match=why):
             Engine(bundle, 1, "int8")
+
+
+def test_int8_is_left_out_when_the_pictures_of_training_show_a_loss_that_validation_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(deployable, "int8_graph", lambda *_: bright_int8())
+    shown = []
+    monkeypatch.setattr(deployable, "loss_bound", lambda exact, rounded, samples, card: shown.append(samples) or 0.4)
+    proof, seen = [Bright("a")], [Bright("b"), Bright("c")]
+    bundle = export_bundle(
+        Brightness(), facts(), tmp_path / "model", proof, ("openvino", "int8"), max_drop=0.3, seen=seen
+    )
+    card, page = check_bundle(bundle), (bundle / "CARD.md").read_text()
+    assert shown == [[*proof, *seen]] and card.parity["torch"]["iou"] == card.parity["openvino int8"]["iou"]
+    assert card.left_out["int8"].startswith("it may lose 0.40 points of IoU (95% bound on 3 labelled pictures)")
+    assert "| 0.40 |" in page and not list(bundle.glob("*int8*"))
+
+
+def answered(truth: int, hit: int, false: int = 0) -> np.ndarray:
+    """Give the confusion of a picture of 1000 pixels."""
+    return np.array([[1000 - truth - false, false], [truth - hit, hit]])
+
+
+def test_the_bound_on_a_loss_is_the_loss_where_pictures_agree_and_wider_where_few_carry_it():
+    good, worse, bad = answered(100, 90), answered(100, 80), answered(100, 10)
+    assert lost_at_most(np.array([[good, good]] * 5)) == 0
+    assert lost_at_most(np.array([[good, worse]] * 5)) == pytest.approx(10)
+    assert lost_at_most(np.array([[worse, good]] * 5)) == pytest.approx(-10), "what gains may stay"
+    one_of = {n: lost_at_most(np.array([[good, bad]] + [[good, good]] * (n - 1))) for n in (10, 40, 160)}
+    for n, bound in one_of.items():
+        loss = 80 / n
+        assert loss < bound < 4 * loss
+    assert one_of[160] - 80 / 160 < one_of[40] - 80 / 40 < one_of[10] - 80 / 10
+    sound = answered(0, 0)
+    assert lost_at_most(np.array([[sound, sound]] * 3)) is None
+    assert lost_at_most(np.array([[good, worse]] + [[sound, sound]] * 3)) == pytest.approx(10)
+
+
+def test_the_bound_of_several_classes_is_that_of_their_mean():
+    exact = np.diag([800, 100, 100])
+    lost = exact.copy()
+    lost[1] = [50, 50, 0]
+    assert lost_at_most(np.array([[exact, lost]] * 4)) == pytest.approx(25)
 
 
 def test_a_package_that_is_missing_leaves_its_format_out_and_says_what_to_install(tmp_path, monkeypatch):

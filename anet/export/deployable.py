@@ -17,7 +17,7 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
 from anet.export.native import native_weights
 from anet.export.page import page
-from anet.export.parity import Shown, check_equal, parity, speed, why_not_kept
+from anet.export.parity import Shown, check_equal, loss_bound, parity, speed, why_not_kept
 from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
 from anet.frame import channels_of
@@ -50,13 +50,15 @@ def export_bundle(
     max_drop: float = MAX_DROP,
     int8: str = "ptq",
     refined: nn.Module | None = None,
+    seen: Sequence[Labelled] = (),
 ) -> Path:
     """Export `network` as a bundle `out`, after comparing each of its files with torch on `pictures`; give `out`.
 
     `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `pictures`: at least one
     labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8 takes its ranges
     from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in the card, when it
-    loses more than `max_drop` points of IoU or is not faster here; `int8` of METHODS says how it is made, "qat" from
+    loses more than `max_drop` points of IoU, may do so by what `pictures` and the labelled ones of training, `seen`,
+    show together, or is not faster here; `int8` of METHODS says how it is made, "qat" from
     `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
     complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
     weight is not finite or answers differ, OptionError when the rules do not go with the classes, and OutputError;
@@ -84,7 +86,7 @@ def export_bundle(
         to_int8 = functools.partial(int8_graph, source, card, frames, int8, samples, max_drop)
         left_out = _write_models(deployable, card, made, formats, to_int8)
         card = _sealed(made, replace(card, left_out=left_out))
-        card = _proven(made, card, deployable, samples, max_drop)
+        card = _proven(made, card, deployable, samples, seen, max_drop)
         (made / PAGE).write_text(page(card), "utf-8")
         _sealed(made, card)
     return out
@@ -112,10 +114,10 @@ def _write_models(
                 left_out[name] = f"the compiled kernel {'cannot run here' if content else 'knows A-Net only'}"
             else:
                 path.write_bytes(content)
-        elif name == "int8":
-            _save(to_int8(), path)
         elif name == "whole":
             _save(convert(deployable, card, fold=False), path, half=True)
+        elif name == "int8":
+            _save(to_int8(), path)
         else:
             _save(graph, path, half=name == "f16")
     return left_out
@@ -129,7 +131,9 @@ def _save(model: ov.Model, path: Path, half: bool = False) -> None:
         raise OutputError(f"cannot write {path.name}: no room on the disk, or no right to write there") from error
 
 
-def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labelled], max_drop: float) -> Card:
+def _proven(
+    made: Path, card: Card, deployable: Deployable, samples: list[Labelled], seen: Sequence[Labelled], max_drop: float
+) -> Card:
     """Hold every model in `made` against torch; give the card with the figures.
 
     Those of ROUNDED are removed where they are not worth it. Raises ModelError.
@@ -146,6 +150,9 @@ def _proven(made: Path, card: Card, deployable: Deployable, samples: list[Labell
     for name in engines:
         if name.endswith(" f32"):
             check_equal(figures, name)
+    figures["bound_on"] = len(samples) + len(seen)
+    for name in ROUNDED.keys() & engines.keys():
+        figures[name]["loss_bound"] = loss_bound(engines[ROUNDED[name]], engines[name], [*samples, *seen], card)
     image = _image(samples[0], card)
     timed = speed(engines, card.frame(*image.shape[:2]).image(image))
     left_out = dict(card.left_out)
@@ -180,6 +187,8 @@ def _check_formats(formats: Sequence[str]) -> None:
     if wrong or not formats:
         found = f"no format {printable(wrong[0])!r:.80}" if wrong else "no format given"
         raise OptionError(f"{found}: {', '.join(FORMATS)} would work, one or more")
+    if {"f16", "whole"} <= set(formats):
+        raise OptionError("f16 and whole are the same weights in the same files: give one of them")
     for name, beside in (("int8", "openvino"), ("bf16", "native")):
         if name in formats and beside not in formats:
             raise OptionError(f"{name} is held against float32, kept where it is faster: add {beside} to the formats")
@@ -187,8 +196,6 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
-    if {"f16", "whole"} <= set(formats):
-        raise OptionError("f16 and whole are the same weights in the same files: give one of them")
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
     ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}
     if held and not (CARD in held and held <= {*ours, *listed_rules(out)}):

@@ -51,19 +51,21 @@ def _origin(provenance: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _figures(card: Card) -> str:
-    names = [name for name in card.parity if name != "pictures"]
+    names = [name for name, one in card.parity.items() if isinstance(one, dict)]
     rows = []
     for name in names:
         one, took = card.parity[name], card.speed.get(name, {})
         iou = "–" if one["iou"] is None else f"{100 * one['iou']:.2f}"
         worst = f"{one['max_difference']:.1e}" if "max_difference" in one else "–"
         share = f"{100 * one['equal_share']:.4f} %" if "equal_share" in one else "–"
-        rows.append((name, iou, worst, share, str(took.get("median_ms", "–")), str(took.get("p95_ms", "–"))))
-    head = ("engine", "IoU", "largest difference", "pixels equal", "median ms", "95 % ms")
+        most = "–" if one.get("loss_bound") is None else f"{one['loss_bound']:.2f}"
+        rows.append((name, iou, most, worst, share, str(took.get("median_ms", "–")), str(took.get("p95_ms", "–"))))
+    head = ("engine", "IoU", "points lost at most", "largest difference", "pixels equal", "median ms", "95 % ms")
     where = card.speed["machine"]
     return (
         _table(*rows, head=head)
-        + f"\n\nOn {card.parity['pictures']} validation pictures, beside torch. Milliseconds for one frame on"
+        + f"\n\nOn {card.parity['pictures']} validation pictures, beside torch; points lost at most: 95 % bound on"
+        f" {card.parity.get('bound_on', 0)} labelled ones, those of training among them. Milliseconds for one frame on"
         f" {where['cpu']} with {where['cores']} cores, in interleaved rounds, while other work may have run."
     )
 
