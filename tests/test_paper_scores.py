@@ -19,6 +19,7 @@ from anet.files import sha256
 from anet.nets import build
 from anet.nets.ablation import ABLATIONS
 from anet.paper import everything, gallery, scores
+from anet.paper.datasets import data_grid
 from anet.paper.everything import Sources, figure, put_table, table, write_all
 from anet.paper.figures import figure_9, newest_speed, save
 from anet.paper.grid import ENDINGS, FORMATS, Grid, render, tex
@@ -79,6 +80,11 @@ def test_the_papers_claims_follow_from_its_own_tables():
     assert round(1 - PRINTED["anet"].params_m / PRINTED["unet"].params_m, 3) == 0.988
     assert round(1 - PRINTED["anet"].flops_g[224] / PRINTED["unet"].flops_g[224], 2) == 0.99
     assert round(max(v for v in printed(COLUMNS[1]).values() if v) - IOU["anet"][1], 2) == 1.15
+    assert round(max(v for v in printed(COLUMNS[5]).values() if v) - IOU["anet"][5], 2) == 0.34
+    assert round(max(v for v in printed(COLUMNS[8]).values() if v) - IOU["anet"][8], 2) == 0.36
+    times = [FPS["anet"][at] / FPS[n][at] for at in (0, 1) for n in ("bisenet", "bisenetv2", "erfnet", "esnet")]
+    assert (round(min(times), 1), round(max(times), 1)) == (2.6, 5.2)
+    assert all(1 - ABLATION["anet-light-wide"][at] / ABLATION["anet-none"][at] > 0.9 for at in (2, 3))
     places = {column.title: scores.ranks(printed(column))["anet"].split("/")[0] for column in COLUMNS}
     assert places == {
         "Inclusion": "1", "Patches": "9", "Scratches": "3", "Class7": "1", "Class8": "2", "Class9": "4",
@@ -94,6 +100,7 @@ def test_the_papers_claims_that_its_own_tables_refute():
     assert [name for name in LIGHT if IOU[name][1] > IOU["anet"][1]] == ["bisenet", "esnet"]  # "surpasses" them
     assert all(FPS["enet"][place] > FPS["anet"][place] for place in (0, 1))  # "outperforms other models"
     assert ABLATION["anet-light-wide"][1][2] < ABLATION["anet-none"][1][2]  # "a slight increase in performance"
+    assert ABLATION["anet-jump"][1][1] < ABLATION["anet-light-wide"][1][1]  # "significantly improved"
 
 
 LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")
@@ -191,6 +198,22 @@ def test_ranks_go_from_the_highest_down_and_equal_values_share_a_place(values):
     assert found.keys() == {name for name, value in values.items() if value is not None}
     for one in found:
         assert all((values[one] < values[other]) == (found[one] > found[other]) for other in found)
+
+
+def test_data_sets_are_counted_by_protocol_and_one_that_is_not_there_is_named(tmp_path):
+    layouts.mcsd(tmp_path)
+    grid = data_grid(tmp_path)
+    found = {row["column"]: row for row in grid.flat}
+    assert found["MCSD"]["pictures"] == 6 == found["MCSD"]["paper_train"] + found["MCSD"]["paper_test"]
+    assert found["Class7"]["pictures"] is None and any("DAGM2007 is not there" in note for note in grid.notes)
+    assert (found["MT"]["printed_train"], found["MT"]["printed_test"]) == (341, 51)
+
+
+@pytest.mark.data
+def test_the_public_sets_part_into_the_papers_sizes(real_data):
+    for row in data_grid(real_data).flat:
+        if row["pictures"]:
+            assert (row["paper_train"], row["paper_test"]) == (row["printed_train"], row["printed_test"])
 
 
 # --- forms ---
@@ -330,6 +353,7 @@ def test_everything_appears_at_once_with_an_index_that_leads_to_all_of_it(pictur
     index = (tmp_path / "all" / "index.md").read_text()
     linked = set(re.findall(r"\]\(([\w.-]+)\)", index))
     assert linked == {path.name for path in (tmp_path / "all").iterdir()} - {"index.md"}
+    assert {"data.md", "data.csv", "data.tex", "table-2.md"} < linked
     assert {f"table-{n}-{c}.{e}" for n in range(3, 8) for c in ("iou", "cost") for e in ENDINGS.values()} < linked
     assert "Fig. 6: not drawn. nothing to draw" in index and "Fig. 9: not drawn. no record of speed" in index
     write_all(tmp_path / "all", pictures)

@@ -60,3 +60,16 @@ def everything(
 
     write_all(out, Sources(results, runs, data_root))
     console.print(printable(out / "index.md"), highlight=False, soft_wrap=True)
+
+
+@paper_app.command()
+def datasets(
+    form: Annotated[str, typer.Option("--format", help="table, markdown (md), csv or latex.")] = "table",
+    data_root: DataRoot = Path("data"),
+) -> None:
+    """Count the pictures of the paper's data sets, and of both protocols' parts, beside the printed counts."""
+    from anet.paper.datasets import data_grid
+    from anet.paper.grid import check_form, render
+
+    check_form(form)
+    console.out(render([data_grid(data_root)], form, console.width), highlight=False, end="")

@@ -1,5 +1,6 @@
 """Any table or figure of the paper by its number, and all of them in one folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from anet.errors import AnetError, OptionError
 from anet.files import appearing, atomic_write, printable
+from anet.paper.datasets import data_grid
 from anet.paper.figures import Drawn, check_ending, figure_1, figure_9, newest_speed, save
 from anet.paper.gallery import figure_of
 from anet.paper.grid import ENDINGS, Grid, check_form, render
@@ -85,14 +87,18 @@ def write_all(out: Path, sources: Sources) -> list[str]:
         lines = [
             _tables(folder, number, columns, sources) for number in NUMBERS for columns in COLUMNS[: 1 + (number > 2)]
         ]
+        lines.insert(0, _grids(folder, "data", [data_grid(sources.data_root)]))
         lines += [_figure(folder, number, sources) for number in FIGURES]
         atomic_write(folder / "index.md", "# The paper's tables and figures, printed and measured\n\n" + "".join(lines))
     return lines
 
 
 def _tables(folder: Path, number: int, columns: str, sources: Sources) -> str:
-    grids = table(number, columns, sources)
     name = f"table-{number}" if number == 2 else f"table-{number}-{columns}"
+    return _grids(folder, name, table(number, columns, sources))
+
+
+def _grids(folder: Path, name: str, grids: Sequence[Grid]) -> str:
     for form, ending in ENDINGS.items():
         atomic_write(folder / f"{name}.{ending}", render(grids, form))
     others = ", ".join(f"[{ending}]({name}.{ending})" for ending in ENDINGS.values() if ending != "md")

@@ -21,7 +21,7 @@ from anet.results import read_all
 ENDINGS = {".svg": {"Date": None}, ".png": {"Software": None}}  # and what keeps the file's bytes the same
 LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")  # the paper's "lightweight"
 CIRCLE = 26.0  # points² for a million parameters
-STYLE = {"svg.hashsalt": "anet", "font.size": 9}
+STYLE: dict[Any, Any] = {"svg.hashsalt": "anet", "font.size": 9}
 
 
 @dataclass(frozen=True)

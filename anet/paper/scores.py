@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from anet.nets import build
 from anet.nets.ablation import ABLATIONS
@@ -216,6 +217,10 @@ def _sizes(side: int) -> dict[str, int]:
     with torch.device("meta"):
         network = ANet().eval()
         for name, stage in network.stages.items():
-            stage.register_forward_hook(lambda module, args, out, name=name: found.__setitem__(name, out.shape[-2]))
+
+            def note(module: nn.Module, args: Any, out: torch.Tensor, name: str = name) -> None:
+                found[name] = out.shape[-2]
+
+            stage.register_forward_hook(note)
         network(torch.zeros(1, 3, side, side))
     return found
