@@ -12,7 +12,7 @@ from anet.paper.published_scores import COLUMNS, Column
 HEAD = (
     "column", "data here", "printed\ntrain / test", "pictures\nhere", *(f"{one}\ntrain / test" for one in PROTOCOLS)
 )  # fmt: skip
-HOW = "train: with the 15 % that are held out for validation; grouped: whole strips, tiles or parts stay together"
+HOW = "train: with the 15 % held out for validation; grouped: what is known to be of one strip or tile stays together"
 
 
 def data_grid(data_root: Path) -> Grid:

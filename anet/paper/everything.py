@@ -102,7 +102,8 @@ def _grids(folder: Path, name: str, grids: Sequence[Grid]) -> str:
     for form, ending in ENDINGS.items():
         atomic_write(folder / f"{name}.{ending}", render(grids, form))
     others = ", ".join(f"[{ending}]({name}.{ending})" for ending in ENDINGS.values() if ending != "md")
-    return f"- [{'; '.join(grid.title for grid in grids)}]({name}.md) ({others})\n"
+    title = grids[0].title if len(grids) == 1 else f"{grids[0].title.split(',')[0]}: IoU in percent, printed and here"
+    return f"- [{title}]({name}.md) ({others})\n"
 
 
 def _figure(folder: Path, number: int, sources: Sources) -> str:

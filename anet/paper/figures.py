@@ -76,6 +76,14 @@ def under(figure: Any, said: Sequence[str]) -> None:
 # Fig. 1
 
 
+def these(names: Sequence[str]) -> str:
+    """Name networks: the many by those that are not among them."""
+    others = [title for title in TITLES.values() if title not in names]
+    if len(names) < len(others):
+        return ", ".join(names)
+    return f"all but {', '.join(others)}" if others else "all"
+
+
 def figure_1(results: Path) -> Drawn:
     """Draw IoU on inclusion over "FLOPs", circles as large as parameters: printed, and measured over true MACs.
 
@@ -94,7 +102,7 @@ def figure_1(results: Path) -> Drawn:
             place = Circle(name, cost[name].true_macs / 1e9, found[name].iou, cost[name].true_params / 1e6)
             here[f"{TITLES[name]}, {protocol}"] = place
         missing = [TITLES[name] for name in cost if name not in found]
-        said.append(f"Not trained here, protocol {protocol}: {', '.join(missing) or 'none'}.")
+        said.append(f"Not trained here, protocol {protocol}: {these(missing) or 'none'}.")
     with style():
         figure = new_figure(12, 5.6)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)

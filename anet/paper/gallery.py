@@ -13,7 +13,7 @@ from anet.errors import AnetError, DataError, OptionError
 from anet.files import printable, sha256
 from anet.frame import IGNORE
 from anet.models import open_model
-from anet.paper.figures import Drawn, new_figure, style, under
+from anet.paper.figures import Drawn, new_figure, style, these, under
 from anet.paper.measured import cells
 from anet.paper.published_scores import TITLES, Column, columns_of
 from anet.results import read_all
@@ -105,7 +105,7 @@ def _about(line: Line) -> str:
     reasons: dict[str, list[str]] = {}
     for network, reason in line.missing.items():
         reasons.setdefault(reason, []).append(TITLES[network])
-    told = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
+    told = "; ".join(f"{reason}: {these(names)}" for reason, names in reasons.items())
     return f"{line.column.title}: {printable(line.name)}" + (f". Missing: {told}." if told else ".")
 
 

@@ -19,6 +19,7 @@ from anet.results import percent, read_all
 
 ROMAN = {2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 PUBLIC = {"sd900": "SD-saliency-900, the public twin of NEU-Seg, whose labels are private", "mt": "magnetic tile"}
+GROUPED = "grouped: what the lists know to be of one strip or tile stays together"
 UNFAIR = (
     "The paper's rows without Light or Wide blocks are bare convolutions, without normalisation or activation; "
     "anet-plain, not in the paper, has both."
@@ -115,7 +116,7 @@ def ranks(values: Mapping[str, float | None]) -> dict[str, str]:
 
 
 def _notes(number: int, column: Column, found: Mapping, missing: Mapping) -> Iterable[str]:
-    yield f"here: {PUBLIC.get(column.data, column.data)}; paper: random parts of the paper's sizes; grouped: leak-free"
+    yield f"here: {PUBLIC.get(column.data, column.data)}; paper: random parts of its sizes; {GROUPED}"
     if number == 3:
         yield UNFAIR
     elif None in printed(column).values():
@@ -129,8 +130,8 @@ def _notes(number: int, column: Column, found: Mapping, missing: Mapping) -> Ite
     marks = {text for text, _ in missing.values()}
     if any(text.endswith("h)") for text in marks):
         hours = sum(cost for _, cost in missing.values() if cost is not None)
-        plan = "table-3" if number == 3 else "baselines" if column.data in PUBLIC else "dagm-mcsd"
-        yield f"{HOURS}: {hours:.0f} in all; `anet study run plans/{plan}.toml`"
+        plans = "table-3" if number == 3 else "anet, baselines" if column.data in PUBLIC else "dagm-mcsd"
+        yield f"{HOURS}: {hours:.0f} in all; `anet study run PLAN` trains, and plans/ has the cheaper ones: {plans}"
     if "(?)" in marks:
         yield UNKNOWN
     if "give the data" in marks:
