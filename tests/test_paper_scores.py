@@ -53,6 +53,7 @@ def put(folder, network="anet", iou=0.6, seed=0, epochs=80, protocol="grouped", 
 
 @pytest.fixture
 def sources(tmp_path):
+    (tmp_path / "results").mkdir()
     return Sources(tmp_path / "results", tmp_path / "runs", tmp_path / "data")
 
 
@@ -237,6 +238,14 @@ def test_latex_gets_no_character_that_it_would_read_as_an_order(text):
     assert not set("&%$#_~^{}\\") & set(re.sub(orders, "", tex(text)))
 
 
+def test_a_name_from_the_ledger_breaks_no_form(sources):
+    put(sources.results, data="synth|=1+1", task="defect")
+    apart = table(5, "iou", sources)[-1]
+    assert "| synth\\|=1+1 |" in render([apart], "md")
+    formula = Grid("t", ("a",), (("=1",),), ("a",), (), ({"a": "=1+1"},))
+    assert render([formula], "csv").splitlines()[1] == "'=1+1"
+
+
 @pytest.mark.parametrize(
     ("number", "columns", "said"), [(1, "iou", "2, 3, 4, 5, 6, 7"), (8, "iou", "no table 8"), (4, "dice", "iou, cost")]
 )
@@ -246,7 +255,6 @@ def test_a_table_that_does_not_exist_is_refused_with_those_that_do(sources, numb
 
 
 def test_results_that_cannot_be_read_are_named_and_nothing_is_written(sources, tmp_path):
-    sources.results.mkdir()
     (sources.results / "broken.json").write_text("{")
     with pytest.raises(DataError, match=r"broken\.json"):
         put_table(4, "iou", "md", sources, tmp_path / "t.md", Console())
@@ -297,6 +305,10 @@ def test_a_figure_without_its_pictures_or_runs_says_so(pictures, tmp_path):
         figure(6, pictures)
     with pytest.raises(OptionError, match="no folder"):
         figure(5, Sources(pictures.results, tmp_path / "none", pictures.data_root))
+    with pytest.raises(OptionError, match="results is no folder"):
+        figure(5, Sources(tmp_path / "results", pictures.runs, pictures.data_root))
+    with pytest.raises(OptionError, match="paper, grouped exist"):
+        figure(5, pictures, "given")
     with pytest.raises(OptionError, match="1, 5, 6, 7, 8, 9"):
         figure(2, pictures)
 
@@ -358,7 +370,12 @@ def test_everything_appears_at_once_with_an_index_that_leads_to_all_of_it(pictur
     assert "Fig. 6: not drawn. nothing to draw" in index and "Fig. 9: not drawn. no record of speed" in index
     write_all(tmp_path / "all", pictures)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    for name in ("index.md", "thesis.tex"):
+        (tmp_path / "mine" / name).write_text("years")
     with pytest.raises(OptionError, match="not an empty folder"):
         write_all(tmp_path / "mine", pictures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "mine"]
+    monkeypatch.setattr(everything, "figure_1", lambda results: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_all(tmp_path / "next", pictures)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "mine"]

@@ -1,5 +1,6 @@
 """Any table or figure of the paper by its number, and all of them in one folder."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from anet.paper.tables import cost_grid
 NUMBERS = (2, 3, 4, 5, 6, 7)
 FIGURES = (1, 5, 6, 7, 8, 9)
 COLUMNS = ("iou", "cost")
+OURS = re.compile(r"index\.md|(data|table-\d(-\w+)?)\.(md|csv|tex)|figure-\d\.(svg|png)")  # nothing else is replaced
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ def write_all(out: Path, sources: Sources) -> list[str]:
     """Write every table (Markdown, CSV, LaTeX) and figure (SVG, PNG) into `out`, with an index; give its lines.
 
     The folder appears whole or not at all. A figure that has nothing to show is named in the index with the reason.
-    Raises OptionError when `out` holds something else than an earlier answer, OutputError, DataError.
+    Raises OptionError when `out` holds anything but an earlier answer, OutputError, DataError.
     """
     out = Path(out)
-    if out.exists() and not (out.is_dir() and ((out / "index.md").exists() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and all(OURS.fullmatch(path.name) for path in out.iterdir())):
         raise OptionError(f"--out {printable(out)} is not an empty folder: another name works, or an earlier answer")
     with appearing(out) as folder:
         lines = [

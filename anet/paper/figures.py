@@ -12,11 +12,10 @@ from typing import Any
 from anet.bench.picture import COLOURS, OTHER
 from anet.errors import DataError, OptionError
 from anet.files import atomic_write, printable
-from anet.paper.measured import PROTOCOLS, cells
+from anet.paper.measured import PROTOCOLS, cells, read_ledger
 from anet.paper.published import PRINTED
 from anet.paper.published_scores import COLUMNS, FPS, FPS_MACHINES, TITLES, printed
 from anet.paper.tables import cost_table
-from anet.results import read_all
 
 ENDINGS = {".svg": {"Date": None}, ".png": {"Software": None}}  # and what keeps the file's bytes the same
 LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")  # the paper's "lightweight"
@@ -87,9 +86,9 @@ def these(names: Sequence[str]) -> str:
 def figure_1(results: Path) -> Drawn:
     """Draw IoU on inclusion over "FLOPs", circles as large as parameters: printed, and measured over true MACs.
 
-    Raises DataError for a folder of results that cannot be read.
+    Raises DataError for results that cannot be read, OptionError for no folder.
     """
-    ledger, cost = read_all(results), {row.name: row.at[224] for row in cost_table((224,))}
+    ledger, cost = read_ledger(results), {row.name: row.at[224] for row in cost_table((224,))}
     paper = {
         TITLES[name]: Circle(name, PRINTED[name].flops_g[224], iou, PRINTED[name].params_m)
         for name, iou in printed(COLUMNS[0]).items()

@@ -9,14 +9,13 @@ import numpy as np
 
 from anet.data import load, split
 from anet.data.dataset import Dataset, Sample
-from anet.errors import AnetError, DataError, OptionError
-from anet.files import printable, sha256
+from anet.errors import AnetError, DataError, ModelError, OptionError
+from anet.files import printable, read_plain, sha256
 from anet.frame import IGNORE
 from anet.models import open_model
 from anet.paper.figures import Drawn, new_figure, style, these, under
-from anet.paper.measured import cells
+from anet.paper.measured import PROTOCOLS, cells, read_ledger
 from anet.paper.published_scores import TITLES, Column, columns_of
-from anet.results import read_all
 
 TABLES = {5: 4, 6: 5, 7: 6, 8: 7}  # figure -> the table whose data it shows
 BAND = 10  # columns side by side, as in Fig. 5
@@ -40,11 +39,14 @@ def figure_of(number: int, results: Path, runs: Path, data_root: Path, protocol:
 
     A network is drawn on a class when the ledger has its score and a file below `runs` has the SHA-256 that the score
     names, with the threshold of the score. The picture is the test picture whose defect area is the median. Raises
-    DataError when there is nothing to draw, and for results that cannot be read; OptionError for no folder of runs.
+    DataError when there is nothing to draw and for results that cannot be read, ModelError for weights that cannot,
+    OptionError for no folder of runs or results and for an unknown protocol.
     """
     if not Path(runs).is_dir():
         raise OptionError(f"--runs {printable(runs)} is no folder: one that holds runs or bundles works")
-    ledger, files = read_all(results), weights(Path(runs))
+    if protocol not in PROTOCOLS:
+        raise OptionError(f"no protocol {protocol!r} in the paper's figures: {', '.join(PROTOCOLS)} exist")
+    ledger, files = read_ledger(results), weights(Path(runs))
     lines, said = [], [f"Protocol {protocol}; of each class the test picture of median defect area."]
     for column in columns_of(TABLES[number]):
         try:
@@ -62,7 +64,9 @@ def weights(runs: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted([*runs.rglob("*.safetensors"), *runs.rglob("card.json")]):
         if path.name != "resume.safetensors" and path.is_file() and path.stat().st_size < MOST_BYTES:
-            found.setdefault(sha256(path.read_bytes()), path.parent if path.name == "card.json" else path)
+            found.setdefault(
+                sha256(read_plain(path, MOST_BYTES, ModelError)), path.parent if path.name == "card.json" else path
+            )
     return found
 
 

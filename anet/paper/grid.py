@@ -1,6 +1,5 @@
 """A table of words and numbers, and its four forms: for a terminal, Markdown, CSV and LaTeX."""
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anet.errors import OptionError
+from anet.files import csv_text
 
 FORMATS = ("table", "md", "markdown", "csv", "latex")
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex"}  # of the files that `anet paper all` writes
@@ -64,17 +64,15 @@ def as_markdown(grid: Grid) -> str:
     """Give a heading, the table, and the notes as a list."""
     head = [heading.replace("\n", " ") for heading in grid.head]
     rule = ["---" if heading in grid.words else "---:" for heading in grid.head]
-    lines = "".join(f"| {' | '.join(each)} |\n" for each in (head, rule, *grid.rows))
+    escaped = ([cell.replace("|", "\\|") for cell in row] for row in grid.rows)
+    lines = "".join(f"| {' | '.join(each)} |\n" for each in (head, rule, *escaped))
     return f"**{grid.title}**\n\n{lines}" + "".join(f"\n- {note}" for note in grid.notes).rstrip() + "\n"
 
 
 def as_csv(grids: Sequence[Grid]) -> str:
     """Give the unrounded rows of all grids, whose keys are the same, below one head."""
-    out, rows = io.StringIO(), [row for grid in grids for row in grid.flat]
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    rows = [row for grid in grids for row in grid.flat]
+    return csv_text([list(rows[0]), *(row.values() for row in rows)])
 
 
 def as_latex(grid: Grid) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from anet.data import LAYOUTS, load
-from anet.errors import AnetError
+from anet.errors import AnetError, OptionError
+from anet.files import printable
 from anet.paper.published_scores import Column
-from anet.results import percent
+from anet.results import percent, read_all
 from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES
@@ -24,6 +25,15 @@ UNKNOWN = "(?): not trained here, and no finished run on this device tells what 
 GIVE = (
     "give the data: it is not public; {folder} below --data-root would do, then `anet study run plans/dagm-mcsd.toml`"
 )
+
+
+def read_ledger(results: Path) -> list[dict[str, Any]]:
+    """Read all results below a folder, which may be empty. Raises DataError, and OptionError when it is no folder."""
+    if not Path(results).is_dir():
+        raise OptionError(
+            f"--results {printable(results)} is no folder: that of `anet study run` works, an empty one too"
+        )
+    return read_all(results)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from anet.nets.ablation import ABLATIONS
 from anet.nets.anet import TABLE_II, ANet
 from anet.nets.complexity import count
 from anet.paper.grid import Grid
-from anet.paper.measured import CHOICE, GIVE, HOURS, PROTOCOLS, UNKNOWN, Cell, Price, cells, stand_ins
+from anet.paper.measured import CHOICE, GIVE, HOURS, PROTOCOLS, UNKNOWN, Cell, Price, cells, read_ledger, stand_ins
 from anet.paper.published_scores import ABLATION, CHANNELS, COLUMNS, TITLES, Column, columns_of, printed
-from anet.results import percent, read_all
+from anet.results import percent
 
 ROMAN = {2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 PUBLIC = {"sd900": "SD-saliency-900, the public twin of NEU-Seg, whose labels are private", "mt": "magnetic tile"}
@@ -37,7 +37,7 @@ class Row:
 
 def iou_grids(number: int, results: Path, data_root: Path) -> list[Grid]:
     """Give a grid a column of IoU of Table 3 to 7, and one of stand-ins where there are any. Raises DataError."""
-    ledger = read_all(results)
+    ledger = read_ledger(results)
     price = Price(ledger, data_root, COLUMNS)
     grids = [_column(number, column, _rows(number, column), ledger, price) for column in columns_of(number)]
     return [*grids, *_stand_in_grid(number, ledger)]
