@@ -95,7 +95,7 @@ def appearing(out: Path) -> Iterator[Path]:
             try:
                 made.rename(out)
             except OSError:
-                if old.exists():
+                if old.exists() and not out.exists():  # else somebody was faster: theirs is whole, too
                     old.rename(out)
                 raise
             sync_folder(out.parent)

@@ -9,16 +9,22 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from anet.data import Sample, load, split
+from anet.data import Dataset, Sample, Split, load, split
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_writable, printable, write_json
 from anet.frame import Frame
-from anet.runtime.card import Card, read_card
+from anet.models import known_provenance
+from anet.runtime.card import AS_TRAINED, Card, read_card
 from anet.scoring.report import Table
+
+if TYPE_CHECKING:
+    from anet.training.checkpoint import Facts
+    from anet.training.run import Plan
 
 PROOF = 200  # validation pictures on which an export is compared with torch, at most; and of training for rounding
 CALIBRATION = 64  # training pictures from which int8 takes its ranges: most of the time of an export
@@ -75,22 +81,19 @@ def export_run(
     """Export a run's best model, compared with torch on validation pictures; give the bundle and its card.
 
     `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in the same
-    protocol. `int8` is "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step, steps and loss.
-    Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
+    protocol; a model file outside of its run needs `data`, and lands beside itself in `bundle` by default. `int8` is
+    "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step, steps and loss. Raises ModelError
+    when the answers differ, when the run's data is gone, OptionError, OutputError.
     """
     from anet.export.deployable import MAX_DROP, export_bundle
     from anet.training.checkpoint import find_model, load_model
-    from anet.training.run import parts_of, read_plan
 
     path = Path(path)
     network, facts = load_model(path)
     folder = find_model(path).parent
-    plan, _ = read_plan(folder)
-    try:
-        dataset = load(data or Path(plan.data), plan.task, plan.free)
-        parts = parts_of(plan, dataset) if data is None else split(dataset, None, plan.split_seed)
-    except DataError as error:
-        raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
+    plan, dataset, parts = _proven_on(folder, facts, data)
+    if plan is None and int8 == "qat":
+        raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
     if dataset.classes != facts.classes:
         raise ModelError(
             f"{printable(path)} tells {facts.classes} ids apart, {printable(dataset.root)} has {dataset.classes}"
@@ -111,6 +114,27 @@ def export_run(
         refined = refine(network, plan, facts, parts, show=show)
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)
+
+
+def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan | None, Dataset, Split]":
+    """Give a run's plan (None: there is no run here), and the pictures on which its export is proven, in parts."""
+    from anet.training.run import PLAN, parts_of, read_plan
+
+    try:
+        if (folder / PLAN).exists():
+            plan, _ = read_plan(folder)
+            dataset = load(data or Path(plan.data), plan.task, plan.free)
+            return plan, dataset, parts_of(plan, dataset) if data is None else split(dataset, None, plan.split_seed)
+        if data is None:
+            raise ModelError(
+                f"{printable(folder)} is no run folder, {PLAN} is missing: --data says which pictures it is proven on"
+            )
+        trained = known_provenance(facts.provenance)
+        dataset = load(data, trained["data"].get("task"), bool(trained["data"].get("free")))
+        own = trained["split"] if trained["data"].get("digest") == dataset.digest() else {}
+        return None, dataset, split(dataset, own.get("protocol"), own.get("seed", 0))
+    except DataError as error:
+        raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
 
 
 def print_steps(console: Console, step: int, steps: int, loss: float) -> None:
@@ -135,6 +159,8 @@ def print_exported(bundle: Path, card: Card, console: Console) -> None:
     say = functools.partial(console.print, highlight=False, soft_wrap=True)
     best = card.fastest[0] if card.fastest else card.precision
     say(f"{printable(bundle)}: {best} recommended; {card.parity['pictures']} validation pictures beside torch")
+    if falls := _falls(card):
+        say(f"  warning: {falls}")
     for name, one in card.parity.items():
         if name in card.speed or name == "torch":
             iou = "" if one["iou"] is None else f"IoU {100 * one['iou']:.2f}"
@@ -147,6 +173,15 @@ def print_exported(bundle: Path, card: Card, console: Console) -> None:
             say(f"  {name:17} {'   '.join(one for one in (iou, same, took) if one)}")
     for name, why in card.left_out.items():
         say(f"  left out: {name}: {why}")
+
+
+def _falls(card: Card) -> str:
+    """Say in one line that another size than the training's costs IoU on validation; nothing where it does not."""
+    before, after = (card.parity.get(name, {}).get("iou") for name in (AS_TRAINED, "torch"))
+    if before is None or after is None or after >= before:
+        return ""
+    side = card.train_px
+    return f"IoU falls from {100 * before:.2f} at {side}x{side}, as trained, to {100 * after:.2f} at {card.h}x{card.w}"
 
 
 def run_all(

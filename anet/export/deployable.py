@@ -17,13 +17,13 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
 from anet.export.native import native_weights
 from anet.export.page import page
-from anet.export.parity import Shown, check_equal, loss_bound, parity, speed, why_not_kept
+from anet.export.parity import Shown, check_equal, iou_of, loss_bound, parity, speed, torch_probs, why_not_kept
 from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
-from anet.frame import channels_of
+from anet.frame import Frame, channels_of
 from anet.nets.deployable import Deployable
 from anet.runtime.bundled_rules import listed_rules, rules_to_keep
-from anet.runtime.card import CARD, MODELS, PAGE, Card
+from anet.runtime.card import AS_TRAINED, CARD, MODELS, PAGE, Card
 from anet.runtime.engine import Engine, ov
 from anet.runtime.native import library
 from anet.runtime.settings import FILE as SETTINGS
@@ -150,6 +150,9 @@ def _proven(
     for name in engines:
         if name.endswith(" f32"):
             check_equal(figures, name)
+    if card.train_px and not card.dynamic and (card.h, card.w) != (card.train_px, card.train_px):
+        plain = functools.partial(torch_probs, deployable)
+        figures[AS_TRAINED] = {"iou": iou_of(plain, samples, card, lambda h, w: Frame(card.train_px))}
     figures["bound_on"] = len(samples) + len(seen)
     for name in ROUNDED.keys() & engines.keys():
         figures[name]["loss_bound"] = loss_bound(engines[ROUNDED[name]], engines[name], [*samples, *seen], card)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from anet.errors import ModelError, OptionError
-from anet.frame import decide
+from anet.frame import Frame, decide
 from anet.nets.deployable import Deployable
 from anet.provenance import machine
 from anet.runtime.card import Card
@@ -70,16 +70,23 @@ def parity(deployable: Deployable, engines: Mapping[str, Engine], samples: Seque
 
 def points(probs: Probs, samples: Sequence[Labelled], card: Card) -> float:
     """Score a function from frames to probabilities: IoU in points, 0..100. Raises OptionError without a defect."""
-    counts, classes = [], len(card.class_names)
-    for sample in samples:
-        image, target = sample.read(classes)
-        frame = card.frame(*image.shape[:2])
-        mask = frame.answer(probs(frame.image(image)), *target.shape).mask(card.threshold)
-        counts.append(confusion(mask, target, classes))
-    found = iou(score(counts, classes))
+    found = iou_of(probs, samples, card, card.frame)
     if found is None:
         raise OptionError("the validation pictures show no defect, so no loss can be measured: int8 by ptq would work")
     return 100 * found
+
+
+def iou_of(
+    probs: Probs, samples: Sequence[Labelled], card: Card, frame_of: Callable[[int, int], Frame]
+) -> float | None:
+    """Score a function from frames to probabilities, in frames for pictures of (h, w): IoU, 0..1; None: no defect."""
+    counts, classes = [], len(card.class_names)
+    for sample in samples:
+        image, target = sample.read(classes)
+        frame = frame_of(*image.shape[:2])
+        mask = frame.answer(probs(frame.image(image)), *target.shape).mask(card.threshold)
+        counts.append(confusion(mask, target, classes))
+    return iou(score(counts, classes))
 
 
 def loss_bound(exact: Engine, rounded: Engine, samples: Sequence[Labelled], card: Card) -> float | None:

@@ -1,0 +1,112 @@
+"""Exports that are stopped, meet one another, or start from what lies outside of a run: whole bundles, or none."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from anet.errors import ModelError, OptionError, OutputError
+from anet.export import deployable
+from anet.export.deployable import export_bundle
+from anet.files import appearing
+from anet.pipeline import export_run, print_exported
+from anet.runtime.card import AS_TRAINED, check_bundle
+from tests.test_engines import Bright, Brightness
+from tests.test_export import facts
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def export(out: Path, **more) -> Path:
+    return export_bundle(Brightness(), facts(**more), out, [Bright("a")])
+
+
+@pytest.mark.parametrize("stage", ["convert", "_save", "_sealed", "parity", "speed", "page"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_export_stopped_at_any_stage_leaves_the_old_bundle_and_nothing_else(tmp_path, monkeypatch, stage, error):
+    export(tmp_path / "model")
+    before = held(tmp_path)
+
+    def stop(*_, **__):
+        raise error
+
+    monkeypatch.setattr(deployable, stage, stop)
+    for out in ("model", "new"):
+        with pytest.raises(error):
+            export(tmp_path / out, threshold=0.7)
+    assert held(tmp_path) == before and [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_of_two_exports_into_one_folder_the_last_one_stands_whole(tmp_path, monkeypatch):
+    page = deployable.page
+
+    def meanwhile(card):
+        monkeypatch.setattr(deployable, "page", page)
+        export(tmp_path / "model", threshold=0.6)
+        return page(card)
+
+    monkeypatch.setattr(deployable, "page", meanwhile)
+    export(tmp_path / "model", threshold=0.7)
+    assert check_bundle(tmp_path / "model").threshold == 0.7
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_who_comes_second_between_two_renames_is_told_so_and_spoils_nothing(tmp_path, monkeypatch, old):
+    out, rename = tmp_path / "out", Path.rename
+    if old:
+        out.mkdir()
+        (out / "file").write_text("old")
+
+    def late(self, target):
+        if self.name == "made":  # the other one is faster by a hair
+            out.mkdir()
+            (out / "file").write_text("theirs")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(OutputError, match=r"cannot write .*out: Directory not empty"), appearing(out) as made:
+        (made / "file").write_text("ours")
+    assert held(tmp_path) == {"out/file": b"theirs"}
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory) -> tuple[Path, Path]:
+    """Give a model file outside of its run, and the data set that it was trained on."""
+    from rich.console import Console
+
+    from anet.training.train import train
+    from tests.tiny import make_set, tiny
+
+    folder = tmp_path_factory.mktemp("lone")
+    run = train(tiny(make_set(folder / "data"), folder / "runs", epochs=1), Console(quiet=True))
+    assert run is not None
+    return Path(shutil.copy(run / "best.safetensors", folder / "mine.safetensors")), folder / "data"
+
+
+def test_a_model_file_outside_of_its_run_is_exported_with_its_pictures_or_says_what_it_needs(lone, tmp_path):
+    model, data = lone
+    with pytest.raises(ModelError, match=r"run\.json is missing: --data says"):
+        export_run(model, tmp_path / "out")
+    with pytest.raises(OptionError, match="ptq would work"):
+        export_run(model, tmp_path / "out", ("openvino", "int8"), data=data, int8="qat")
+    assert not list(tmp_path.iterdir())
+    bundle, card = export_run(model, tmp_path / "out", data=data)
+    assert check_bundle(bundle) == card and card.parity["pictures"] == 2 and AS_TRAINED not in card.parity
+
+
+@pytest.mark.parametrize(("iou", "warns"), [(0.9, True), (0.1, False)])
+def test_a_size_that_costs_iou_is_warned_of_in_one_line(lone, tmp_path, monkeypatch, capsys, iou, warns):
+    from rich.console import Console
+
+    model, data = lone
+    monkeypatch.setattr(deployable, "iou_of", lambda *_: iou)
+    bundle, card = export_run(model, tmp_path / "out", size="32x64", data=data)
+    print_exported(bundle, card, Console(width=200))
+    said = capsys.readouterr().out
+    after = card.parity["torch"]["iou"]
+    assert card.parity[AS_TRAINED] == {"iou": iou} and (iou > after) == warns
+    line = f"warning: IoU falls from {100 * iou:.2f} at 32x32, as trained, to {100 * after:.2f} at 32x64\n"
+    assert (line in said) == warns and "torch as trained" in (bundle / "CARD.md").read_text()
