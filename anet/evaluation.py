@@ -72,11 +72,7 @@ def prepare(
 ) -> Trial:  # fmt: skip
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
     opened, dataset = open_model(model, threads, engine, precision), load(data, task, free)
-    if len(opened.class_names) != dataset.classes:
-        raise DataError(
-            f"{printable(model)} tells {', '.join(opened.class_names[1:])} apart, {printable(data)} is labelled with "
-            f"{', '.join(dataset.class_names[1:])}: they do not fit"
-        )
+    check_fit(opened, dataset, model, data)
     digest, trained = dataset.digest(), opened.provenance
     own = trained.get("split", {})
     same_data = trained.get("data", {}).get("digest") == digest
@@ -87,6 +83,15 @@ def prepare(
     pictures = own.get("pictures") if same_data and own_split else None
     parts = fewer(parts, pictures, trained.get("seed", 0))  # the threshold sees no more labels than the training did
     return Trial(opened, dataset, free, digest, parts, pictures, same_data and not own_split)
+
+
+def check_fit(opened: OpenModel, dataset: Dataset, model: Path, data: Path) -> None:
+    """Refuse to hold a model against labels of another number of classes. Raises DataError."""
+    if len(opened.class_names) != dataset.classes:
+        raise DataError(
+            f"{printable(model)} tells {', '.join(opened.class_names[1:])} apart, {printable(data)} is labelled with "
+            f"{', '.join(dataset.class_names[1:])}: they do not fit"
+        )
 
 
 def evaluate_model(

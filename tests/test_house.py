@@ -38,9 +38,11 @@ ARROWS: dict[str, set[str]] = {
     "results": GROUND,
     "evaluation": BELOW | {"models"},
     "operating": BELOW | {"models", "evaluation"},
+    "auditing": BELOW | {"models", "evaluation"},
     "pack": BELOW | {"models", "evaluation", "pipeline", "shipped"},
     "pipeline": BELOW | {"models", "evaluation", "results"},
-    "cli": BELOW | {"models", "pack", "shipped", "evaluation", "operating", "pipeline", "results", "study", "paper"},
+    "cli": BELOW
+    | {"auditing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results", "study", "paper"},
     "__init__": set(),
     "__main__": {"cli"},
 }

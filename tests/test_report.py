@@ -213,7 +213,7 @@ def test_each_kind_of_error_has_its_own_colour():
     predicted = np.array([[1, 0, 1, 0, 2, 1]], np.uint8)
     seen = set()
     image = np.full((1, 6, 3), 100, np.uint8)
-    view = report._judged(image, truth, predicted, seen)
+    view = report.judged(image, truth, predicted, seen)
     wanted = [FOUND, MISSED, FALSE, None, MISTAKEN, IGNORED]
     for pixel, colour in zip(view[0].astype(int), wanted, strict=True):
         assert np.abs(pixel - ((95, 95, 95) if colour is None else colour)).max() < 30
@@ -224,7 +224,7 @@ def test_a_line_of_one_pixel_survives_the_reduction():
     mask = np.zeros((2000, 1500), np.uint8)
     mask[:, 701] = 2
     mask[1000:] = np.where(mask[1000:] == 0, IGNORE, mask[1000:])
-    small = report._shrink_mask(mask, (320, 240))
+    small = report.shrink_mask(mask, (320, 240))
     assert ((small == 2).sum(axis=1) >= 1).all()
     assert (small[:150] != IGNORE).all() and (small[170:] == IGNORE).any()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import PLAIN, app, console
-from anet.cli.options import Data, Free, Protocol, SplitSeed, Task
+from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
 from anet.files import printable
 
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **PLAIN)
@@ -67,6 +67,25 @@ def merge(
     from anet.data.merge import merge, print_merged
 
     print_merged(merge(sets, out, one_class, free, protocol, split_seed), console)
+
+
+@data_app.command()
+def audit(
+    model: Model,
+    data: Data,
+    task: Task = None,
+    free: Free = False,
+    out: Annotated[Path, typer.Option(help="HTML page to write; the list to relabel lies beside it.")] = Path(
+        "audit.html"
+    ),
+    limit: Annotated[int, typer.Option(help="Pictures on the page, and twins; the list has all.")] = 100,
+    twins: Annotated[bool, typer.Option("--twins/--no-twins", help="Also look for pictures of the same thing.")] = True,
+    threads: Threads = 0,
+) -> None:
+    """Rank pictures by what a model says against their labels, and show twins that are labelled apart."""
+    from anet.auditing import audit, print_audit
+
+    print_audit(audit(model, data, task, free, out, limit, twins, threads), console)
 
 
 @data_app.command()

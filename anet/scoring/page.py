@@ -52,6 +52,7 @@ th.number, td.number { text-align: right; }
 .bar { height: 4px; border-radius: 2px; background: var(--track); margin: 8px 0 10px; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--second); }
 .views { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; }
+.views.four { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .views figure { margin: 0; }
 .views img { display: block; width: 100%; height: auto; border-radius: 5px; }
 .views figcaption { color: var(--soft); font-size: .8rem; margin-top: 3px; }
@@ -61,6 +62,7 @@ th.number, td.number { text-align: right; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); gap: 10px 16px; padding: 12px 14px; }
   th, td { padding: 8px 12px; } th { white-space: normal; } svg text { font-size: 16px; }
   .views { gap: 5px; } .legend { font-size: .8rem; gap: 2px 12px; }
+  .views.four { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .card:has(:checked) .views { grid-template-columns: 1fr; }
 }
 @media print {

@@ -7,6 +7,7 @@ content policy forbids scripts and anything from elsewhere. Names come from the 
 import base64
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,26 +77,26 @@ def write_report(
     the worst and the best are shown, and the report says of how many: of `scored`, when `tiles` is a selection already.
     Raises OutputError.
     """
-    figures = curves(history)
+    drawn = curves(history)
     sections = [
         f"<h1>{text(title)}</h1>",
-        _facts(facts),
-        f'<section><h2>Training</h2><div class="curves">{figures}</div></section>' if figures else "",
-        *(_table(table) for table in tables),
+        facts_list(facts),
+        f'<section><h2>Training</h2><div class="curves">{drawn}</div></section>' if drawn else "",
+        *(table_section(table) for table in tables),
         _pictures(tiles, scored or len(tiles)),
     ]
     atomic_write(path, page(title, "\n".join(section for section in sections if section)))
     return Path(path)
 
 
-def _facts(facts: dict[str, str]) -> str:
+def facts_list(facts: dict[str, str]) -> str:
     if not facts:
         return ""
     pairs = "".join(f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>" for key, value in facts.items())
     return f'<dl class="facts">{pairs}</dl>'
 
 
-def _table(table: Table) -> str:
+def table_section(table: Table) -> str:
     columns = zip(
         table.head, itertools.zip_longest(*table.rows) if table.rows else [()] * len(table.head), strict=False
     )
@@ -138,18 +139,23 @@ def _pictures(tiles: list[Tile], scored: int) -> str:
     if len(worst_cards) + len(best_cards) < scored:
         said = f"The {len(worst_cards)} worst of {scored} pictures are shown, the worst first"
         said += f", and the {len(best_cards)} best." if best_cards else "."
-    legend = "".join(
-        f'<span><i style="background:rgb{colour}"></i>{name}</span>'
-        for colour, name in LEGEND
-        if colour in seen or colour in (FOUND, MISSED, FALSE)
-    )
     parts = [
         f'<section><h2>Pictures</h2><p class="note">{said} Reduced to {SIDE} pixels at most; IoU is of full size.</p>'
     ]
-    parts.append(f'<p class="legend sticky">{legend}</p><div class="cards">{"".join(worst_cards)}</div>')
+    parts.append(f'{legend(seen)}<div class="cards">{"".join(worst_cards)}</div>')
     if best_cards:
         parts.append(f'<h3>The best</h3><div class="cards">{"".join(best_cards)}</div>')
     return "".join([*parts, "</section>"])
+
+
+def legend(seen: set[tuple[int, int, int]], meanings: Sequence[tuple[tuple[int, int, int], str]] = LEGEND) -> str:
+    """Give the colours of `judged` with their meaning, those of `seen` and the three that nearly every page has."""
+    spots = "".join(
+        f'<span><i style="background:rgb{colour}"></i>{name}</span>'
+        for colour, name in meanings
+        if colour in seen or colour in (FOUND, MISSED, FALSE)
+    )
+    return f'<p class="legend sticky">{spots}</p>'
 
 
 def _cards(tiles: list[Tile], budget: int, seen: set[tuple[int, int, int]]) -> list[str]:
@@ -164,15 +170,10 @@ def _cards(tiles: list[Tile], budget: int, seen: set[tuple[int, int, int]]) -> l
 
 
 def _card(tile: Tile, seen: set[tuple[int, int, int]]) -> str:
-    image = _shrink_image(tile.image)
-    shape = image.shape[:2]
-    truth, predicted = _shrink_mask(tile.truth, shape), _shrink_mask(tile.predicted, shape)
-    views = {"Picture": image, "Truth": overlay(image, truth), "Prediction": _judged(image, truth, predicted, seen)}
-    pictures = "".join(
-        f'<figure><img src="{_data_uri(view)}" alt="{name}" width="{shape[1]}" height="{shape[0]}">'
-        f"<figcaption>{name}</figcaption></figure>"
-        for name, view in views.items()
-    )
+    image = shrink_image(tile.image)
+    truth, predicted = (shrink_mask(mask, image.shape[:2]) for mask in (tile.truth, tile.predicted))
+    views = {"Picture": image, "Truth": overlay(image, truth), "Prediction": judged(image, truth, predicted, seen)}
+    pictures = figures(views)
     iou = number(tile.iou)
     share = f'<i style="width:{100 * min(max(iou, 0), 1):.0f}%"></i>' if iou is not None else ""
     note = f'<p class="note">{text(tile.note)}</p>' if tile.note else ""
@@ -183,7 +184,16 @@ def _card(tile: Tile, seen: set[tuple[int, int, int]]) -> str:
     )
 
 
-def _shrink_image(image: np.ndarray) -> np.ndarray:
+def figures(views: dict[str, np.ndarray]) -> str:
+    """Give pictures `(h, w, 3) uint8` side by side, each with its name below, as HTML."""
+    return "".join(
+        f'<figure><img src="{data_uri(view)}" alt="{name}" width="{view.shape[1]}" height="{view.shape[0]}">'
+        f"<figcaption>{name}</figcaption></figure>"
+        for name, view in views.items()
+    )
+
+
+def shrink_image(image: np.ndarray) -> np.ndarray:
     h, w = image.shape[:2]
     scale = SIDE / max(h, w)
     if scale >= 1:
@@ -191,7 +201,7 @@ def _shrink_image(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (max(1, round(w * scale)), max(1, round(h * scale))), interpolation=cv2.INTER_AREA)
 
 
-def _shrink_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def shrink_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Reduce a mask so that even a line of one pixel stays: a defect wins over what surrounds it."""
     if mask.shape == shape:
         return mask
@@ -203,7 +213,7 @@ def _shrink_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return small
 
 
-def _judged(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, seen: set[tuple[int, int, int]]) -> np.ndarray:
+def judged(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, seen: set[tuple[int, int, int]]) -> np.ndarray:
     """Colour what was found, missed and wrongly reported over the faded picture; note the colours used in `seen`."""
     view = image.astype(np.float32) * 0.55 + 40
     ignored = truth == IGNORE
@@ -221,7 +231,7 @@ def _judged(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, seen: s
     return view.round().astype(np.uint8)
 
 
-def _data_uri(image: np.ndarray) -> str:
+def data_uri(image: np.ndarray) -> str:
     """Give an RGB picture as a JPEG data URI, with full colour resolution: thin coloured lines stay sharp."""
     options = [cv2.IMWRITE_JPEG_QUALITY, 82, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
