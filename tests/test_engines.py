@@ -150,10 +150,42 @@ def nan(model: onnx.ModelProto) -> None:
             one.raw_data = np.full(len(one.raw_data) // 4, np.nan, np.float32).tobytes()
 
 
+def huge(model: onnx.ModelProto) -> None:
+    """Ask for 160 GB inside a small file."""
+    fill = onnx.helper.make_node("ConstantOfShape", ["far"], ["filled"])
+    total = onnx.helper.make_node("ReduceSum", ["filled", "axis"], ["nothing"], keepdims=1)
+    for name, values in (("far", [40_000_000_000]), ("axis", [0])):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
+    name = model.graph.output[0].name
+    last = next(one for one in model.graph.node if name in one.output)
+    last.output[list(last.output).index(name)] = "before"
+    model.graph.node.extend([fill, total, onnx.helper.make_node("Add", ["before", "nothing"], [name])])
+
+
+def endless(model: onnx.ModelProto) -> None:
+    """Count to 2**40 on the way."""
+    kinds = {"count": onnx.TensorProto.INT64, "on": onnx.TensorProto.BOOL}
+    values = [onnx.helper.make_tensor_value_info(name, kind, []) for name, kind in kinds.items()]
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["on"], ["still"])], "body", values,
+        [onnx.helper.make_tensor_value_info("still", onnx.TensorProto.BOOL, [])],
+    )  # fmt: skip
+    for name, value in (("times", 2**40), ("yes", True)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    model.graph.node.append(onnx.helper.make_node("Loop", ["times", "yes"], [], body=body))
+
+
+def dimensions(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].dims[:] = [2**31, 2**31]
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
         (outside, "other files"),
+        (huge, "cannot (load|run)"),
+        (endless, "loops"),
+        (dimensions, "cannot load"),
         (nan, "NaN or infinity"),
         (lambda model: setattr(model, "ir_version", 99), "cannot load"),
         (lambda model: setattr(model.opset_import[0], "version", 999), "cannot load"),

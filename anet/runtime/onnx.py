@@ -7,6 +7,7 @@ import numpy as np
 from anet.errors import ModelError, OptionError
 from anet.runtime.card import Card
 
+ENDLESS = (b"\x22\x04Loop", b"\x22\x04Scan")  # operators that a file can make run for ever; the export writes none
 OUTSIDE = b"\x0a\x08location\x12"  # in ONNX, weights in other files: a key "location", then a path
 
 
@@ -20,6 +21,8 @@ class OnnxRuntime:
             raise OptionError("engine onnxruntime is not installed: pip install 'anet-inspect[onnx]'") from error
         if OUTSIDE in files[0]:
             raise ModelError(f"{name}: its ONNX file keeps weights in other files, which are not read: export it again")
+        if any(kind in files[0] for kind in ENDLESS):
+            raise ModelError(f"{name}: its ONNX file has loops, which are not run: export it again")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors come as exceptions; written to stderr they would be a second line
         options.intra_op_num_threads = threads
