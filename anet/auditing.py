@@ -30,7 +30,7 @@ COLUMNS = (
 TWIN = "twin labelled apart"
 ROLE = {"train": "trained on", "val": "validated on", "test": "held out"}
 NOTES = 4  # conflicts told in words under a picture
-FEW = 0.05  # least weight of what is listed: below lie specks and doubts
+FEW = 0.2  # least weight of what is listed: below lie specks and doubts
 
 
 @dataclass(frozen=True)

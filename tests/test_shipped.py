@@ -149,8 +149,9 @@ def test_without_a_model_the_general_one_looks_and_says_so(home, tmp_path, monke
     assert shipped.model_and_pictures([bundle, picture]) == (bundle, [picture], "")
     (tmp_path / "empty").mkdir()
     assert shipped.model_and_pictures([tmp_path / "empty", picture])[0] == tmp_path / "empty"  # whoever opens it says
-    with pytest.raises(OptionError, match="no pictures"):
-        shipped.model_and_pictures([bundle])
+    assert shipped.model_and_pictures([bundle])[1] == []
+    code, text = said("inspect", "anet-surface")
+    assert code == 2 and "Usage: " in text and "name pictures" in text
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(ModelError, match="does not ship with this anet"):
         shipped.model_and_pictures([picture])

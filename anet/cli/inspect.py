@@ -7,6 +7,7 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import Engine, Precision, Threads
+from anet.files import printable
 
 
 @app.command()
@@ -50,6 +51,8 @@ def inspect(
     from anet.shipped import model_and_pictures
 
     model, paths, said = model_and_pictures(paths)
+    if not paths:
+        raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")
     if said:
         typer.echo(f"anet: {said}", err=True)
     mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))

@@ -81,12 +81,10 @@ def find(model: Path | str) -> Path:
 def model_and_pictures(given: list[Path]) -> tuple[Path, list[Path], str]:
     """Part `[MODEL] PATHS...`; without a model it is DEFAULT, and the third value says so in one line.
 
-    The first is a picture, not a model, when it is a picture file or a folder with one. Raises ModelError, OptionError.
+    The first is a picture, not a model, when it is a picture file or a folder with one. Raises ModelError.
     """
     first = Path(given[0])
     if not _shows_pictures(first):
-        if len(given) == 1:
-            raise OptionError(f"{printable(first)} was given, and no pictures: name files or folders after the model")
         return find(first), given[1:], ""
     if DEFAULT not in names():
         raise ModelError(
