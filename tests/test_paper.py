@@ -7,7 +7,9 @@ import pytest
 from typer.main import get_command
 
 from anet.cli import app
-from anet.results import BEGIN, END, table
+from anet.nets.ablation import ABLATIONS
+from anet.nets.zoo import ZOO
+from anet.results import BEGIN, END, read_all, table
 
 ROOT = Path(__file__).parent.parent
 ITEMS = [line for line in (ROOT / "PAPER.md").read_text().splitlines() if line.startswith("| ") and "anet/" in line]
@@ -44,6 +46,16 @@ def test_each_item_has_a_command_that_exists_and_a_state(line):
     assert re.match(r" `(anet|make) ", command)
     for program, words in told:
         (check_verb if program == "anet" else check_target)(words.split())
+
+
+@pytest.mark.parametrize(
+    ("item", "networks"),
+    [("Table III: IoU", ABLATIONS.keys() - {"anet"}), ("Tables IV, VII: IoU of the baselines", set(ZOO))],
+)
+def test_what_is_called_not_run_yet_has_no_result(item, networks):
+    (line,) = (line for line in ITEMS if line.startswith(f"| {item}"))
+    run = {one["model"]["network"] for one in read_all(ROOT / "results")} & networks
+    assert bool(run) != ("not run yet" in line), f"PAPER.md, {item}: results/ has {sorted(run) or 'none'}"
 
 
 def check_verb(words: list[str]) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from anet import __version__
+
 ROOT = Path(__file__).parent.parent
 GIT = {"anet/__init__.py": b"one", "anet/data/splits/a.csv": b"two", "README.md": b"three", ".gitignore": b""}
 
@@ -70,3 +72,12 @@ def test_the_lowest_versions_are_the_floors_of_pyproject():
     assert lowest.keys() == floors.keys()
     for name, floor in floors.items():
         assert f"{lowest[name]}.".startswith(f"{floor}."), name
+
+
+def test_the_citation_names_this_version_and_the_papers_authors():
+    lines = [line for line in (ROOT / "CITATION.cff").read_text().splitlines() if line.strip()]
+    keys = dict(line.split(": ", 1) for line in lines if re.match(r"[a-z-]+: ", line))
+    assert {"cff-version", "message", "title", "type", "license", "version"} <= keys.keys()
+    assert keys["version"] == __version__
+    authors = re.findall(r"family-names: (\w+)", "\n".join(lines))
+    assert authors == ["Chen", "Niu", "Yu", "Zhang", "Wang", "Li"]
