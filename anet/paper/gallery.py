@@ -1,5 +1,6 @@
 """Figs. 5 to 8: one row a class, one column a network, drawn by the very weights that `results/` names."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from anet.paper.measured import PROTOCOLS, cells, read_ledger
 from anet.paper.published_scores import TITLES, Column, columns_of
 
 TABLES = {5: 4, 6: 5, 7: 6, 8: 7}  # figure -> the table whose data it shows
-BAND = 10  # columns side by side, as in Fig. 5
+BAND = 10  # columns side by side, as in Fig. 5, or nearly so
 MOST_BYTES = 2**30  # of a file that is looked into: larger ones are no weights
 
 
@@ -114,10 +115,11 @@ def _about(line: Line) -> str:
 
 
 def draw(lines: Sequence[Line], said: Sequence[str]) -> Any:
-    """Draw lines in bands of ten columns: picture, truth and eight networks, then picture and nine more, and so on."""
+    """Draw lines in even bands of about ten columns: picture, truth and networks, then picture and more networks."""
     networks = [name for name in TITLES if any(name in line.masks for line in lines)]
-    bands = [["image", "truth", *networks[: BAND - 2]]]
-    bands += [["image", *networks[at : at + BAND - 1]] for at in range(BAND - 2, len(networks), BAND - 1)]
+    others = ["truth", *networks]
+    each = math.ceil(len(others) / max(1, round(len(others) / (BAND - 1))))
+    bands = [["image", *others[at : at + each]] for at in range(0, len(others), each)]
     wide = max(map(len, bands))
     with style():
         figure = new_figure(max(1.25 * wide + 0.6, 6.5), 1.35 * len(lines) * len(bands) + 0.2 * len(said) + 0.7)
@@ -140,7 +142,9 @@ def _panel(axes: Any, line: Line, what: str, last: bool) -> None:
     if what == "image":
         axes.imshow(line.image)
     elif mask is None:
-        axes.text(0.5, 0.5, line.missing[what].replace(" ", "\n"), ha="center", va="center", fontsize=7)
+        axes.imshow(np.full_like(line.image, 255))
+        words = line.missing[what].replace(" ", "\n")
+        axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=axes.transAxes)
     else:
         axes.imshow((mask > 0) & (mask != IGNORE), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_on()
