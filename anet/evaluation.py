@@ -58,9 +58,9 @@ class Trial:
             },
             "trained_on_another_split_of_this_data": self.other_split,
             "model": {
+                **opened.provenance, "trained_in": opened.provenance.get("precision"),  # it answers in its own
                 "network": opened.network, "engine": opened.engine, "precision": opened.precision,
-                "size": opened.size, "sha256": opened.sha256,
-                "class_names": list(opened.class_names), **opened.provenance,
+                "size": opened.size, "sha256": opened.sha256, "class_names": list(opened.class_names),
             },
             "scored_by": {"commit": commit(), "versions": versions(), "machine": machine()},
         }  # fmt: skip

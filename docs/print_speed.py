@@ -9,6 +9,7 @@ from anet.files import atomic_write
 
 ROOT = Path(__file__).parent.parent
 PAGE, RECORDS, INT8 = ROOT / "docs" / "speed.md", ROOT / "results" / "speed", ROOT / "results" / "int8"
+PARTS = ("train", "val", "test")
 BLOCK = re.compile(r"(<!-- printed from (\S+) -->\n).*?(<!-- end of print -->)", re.S)
 
 
@@ -30,7 +31,7 @@ def settings(path: Path) -> str:
 
 def int8(folder: Path) -> str:
     """Give what `anet eval --precision` found of each way to int8, beside float32 of the same bundles, as Markdown."""
-    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(folder.rglob("anet-*.json"))]
     head = "| data, task | answers | threshold | IoU, validation | IoU | against float32 | IoU, pictures | escapes |"
     lines = [head, "| --- " * head.count(" |") + "|"]
     plain = {_task(one): one["scores"]["miou"] for one in found if one["model"]["precision"] == "f32"}
@@ -46,6 +47,22 @@ def int8(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def ranges(path: Path) -> str:
+    """Give the record of docs/try_int8.py as Markdown."""
+    content = json.loads(path.read_text())
+    split = content["split"]
+    lines = [
+        f"{_task(content)}: {split['train']} pictures of training, {split['val']} of validation, {split['test']} of "
+        f"test; ranges from {content['ranges_from']}; threshold {content['threshold']:.3f}.\n",
+        "| ranges | IoU, training | validation | test | points lost at most, training and validation |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, one in content["ways"].items():
+        bound = f"{one['loss_bound']:.2f}" if "loss_bound" in one else ""
+        lines.append(f"| {name} | {' | '.join(f'{100 * one[part]:.2f}' for part in PARTS)} | {bound} |")
+    return "\n".join(lines)
+
+
 def _task(result: dict) -> str:
     return f"{result['data']['name']}, {result['data']['task']}"
 
@@ -57,6 +74,8 @@ def filled(page: str) -> str:
         path = RECORDS / block.group(2)
         if path.name == INT8.name:
             text = int8(INT8)
+        elif path.name.startswith("ranges-"):
+            text = ranges(INT8 / path.name)
         else:
             text = settings(path) if path.name.startswith("settings-") else markdown(read_record(path))
         return f"{block.group(1)}{text.rstrip()}\n{block.group(3)}"

@@ -18,6 +18,7 @@ from anet.runtime.bundled_rules import bundled_rules
 from anet.runtime.calibrate import scale_of
 from anet.runtime.engine import Engine
 from anet.runtime.measure import Defect, find_defects, measure
+from anet.runtime.native import cores
 from anet.runtime.rules import Reason, Rules, any_defect
 from anet.runtime.rules_file import read_rules
 from anet.runtime.runs import regions, runs_of, together
@@ -123,7 +124,9 @@ class Inspector:
             raise OptionError(f"tiles is {tiles!r:.60}: None, True, False or Tiles(scale, overlap) would work")
         self.engine = Engine(bundle, threads, precision, engine, streams, settings)
         self.card, self.settings = self.engine.card, self.engine.settings
-        self.threads = threads
+        # Where streams bound how many networks run at once, two pictures more than cores are worked on: while one waits
+        # for the disk, or for Python's lock, another goes on.
+        self.threads = threads or cores() + (2 if (streams or self.settings.streams) > 1 else 0)
         self.threshold = self.card.threshold if threshold is None else threshold
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
         self.rules = self._rules(bundle, rules)
