@@ -15,6 +15,9 @@ from anet.runtime.card import CARD
 from anet.shipped import find
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from anet.training.checkpoint import Facts
     from anet.training.start import Start
 
 
@@ -88,6 +91,29 @@ def open_start(path: Path | str) -> "Start":
     from anet.training.start import start_of
 
     return start_of(*load_model(path), name, sha256(find_model(path).read_bytes()))
+
+
+def open_trained(path: Path | str) -> "tuple[nn.Module, Facts, Path]":
+    """Open a model as torch knows it, and give its network, its facts and the folder in which it lies.
+
+    A run, a model file, or a bundle that kept its weights. Raises ModelError.
+    """
+    from anet.training.checkpoint import Facts, find_model, load_model
+
+    path = find(path)
+    if not (path / CARD).exists():
+        return *load_model(path), find_model(path).parent
+    from anet.export.weights import weights_of
+    from anet.nets import build
+
+    tensors, card = weights_of(path)
+    network = build(card.network, card.channels)
+    network.load_state_dict(tensors, strict=False)  # all but counters are there: `weights_of` saw to it
+    facts = Facts(
+        card.network, card.class_names, card.train_px or max(card.h, card.w), card.mean, card.std, card.threshold,
+        card.min_area_px, card.provenance,
+    )  # fmt: skip
+    return network.eval(), facts, path
 
 
 def _open_bundle(path: Path, threads: int, name: str | None, precision: str | None) -> OpenModel:

@@ -21,6 +21,7 @@ from anet.frame import Frame
 from anet.models import known_provenance
 from anet.runtime.card import AS_TRAINED, Card, read_card
 from anet.scoring.report import Table
+from anet.shipped import check_changeable
 
 if TYPE_CHECKING:
     from anet.training.checkpoint import Facts
@@ -81,16 +82,14 @@ def export_run(
     """Export a run's best model, compared with torch on validation pictures; give the bundle and its card.
 
     `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in the same
-    protocol; a model file outside of its run needs `data`, and lands beside itself in `bundle` by default. `int8` is
-    "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step, steps and loss. Raises ModelError
-    when the answers differ, when the run's data is gone, OptionError, OutputError.
+    protocol; a model file outside of its run, or a bundle that kept its weights, needs `data`. `out` is `bundle` beside
+    the model by default. `int8` is "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step,
+    steps and loss. Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
     """
     from anet.export.deployable import MAX_DROP, export_bundle
-    from anet.training.checkpoint import find_model, load_model
+    from anet.models import open_trained
 
-    path = Path(path)
-    network, facts = load_model(path)
-    folder = find_model(path).parent
+    network, facts, folder = open_trained(path)
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
@@ -104,6 +103,7 @@ def export_run(
     card_facts |= {"h": h, "w": w, "train_px": facts.size}
     card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
     target = out or folder / "bundle"
+    check_changeable(target)
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:

@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "operating": BELOW | {"models", "evaluation"},
     "auditing": BELOW | {"models", "evaluation"},
     "pack": BELOW | {"models", "evaluation", "pipeline", "shipped"},
-    "pipeline": BELOW | {"models", "evaluation", "results"},
+    "pipeline": BELOW | {"models", "evaluation", "results", "shipped"},
     "cli": BELOW
     | {"auditing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results", "study", "paper"},
     "__init__": set(),

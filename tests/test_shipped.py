@@ -124,6 +124,19 @@ def test_a_model_without_a_name_or_a_word_about_it_is_not_packed(run, tmp_path, 
         pack.pack(run, **{"name": "anet-x", **ABOUT, "out": tmp_path, **changed})
 
 
+def test_what_ships_is_exported_to_other_formats_as_any_model_is(home, run, tmp_path):
+    from anet.pipeline import export_run
+
+    data = run.parent / "data"
+    out, card = export_run("anet-surface", tmp_path / "out", ("openvino",), data=data)
+    assert card.precision == "f32" and card.threshold == read_card(home / "anet-surface").threshold
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    one, other = (open_model(path).probs(image) for path in (out, home / "anet-surface"))
+    assert np.abs(one - other).max() < 1e-4
+    with pytest.raises(OptionError, match="stays as it is"):
+        export_run("anet-surface", None, ("openvino",), data=data)
+
+
 # names
 
 

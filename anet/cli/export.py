@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
+from anet.cli.options import found
 from anet.files import printable
 
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder or .safetensors file; with --check, a bundle.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            callback=found, help="Run folder, .safetensors file or a name of `anet models`; with --check, a bundle."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
     formats: Annotated[
         str, typer.Option(help="Of openvino, f16, int8, onnx, native, bf16; int8, bf16 stay only where they pay.")

@@ -164,8 +164,12 @@ def score_lines(scores: dict[str, Any]) -> list[str]:
             if len(one["classes"]) > 1
             else ""
         )
-        + f" on {one['pictures']} held-out pictures; {one['escapes']} of {one['defect_pictures']} with a defect pass, "
-        f"{one['false_defects']} of {one['sound_pictures']} sound ones are flagged"
+        + f" on {one['pictures']} held-out pictures; {one['escapes']} of {one['defect_pictures']} with a defect pass"
+        + (
+            f", {one['false_defects']} of {one['sound_pictures']} sound ones are flagged"
+            if one["sound_pictures"]
+            else ""
+        )
         for name, one in scores.items()
     ]
 
