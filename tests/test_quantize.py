@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,17 @@ def test_no_pictures_no_ranges():
     for call in (lambda: quantize(graph(small()), []), lambda: quantize_accurately(graph(small()), [], len, 0.3)):
         with pytest.raises(OptionError, match="none was given"):
             call()
+
+
+def test_an_nncf_that_does_not_fit_openvino_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "nncf").mkdir()
+    (tmp_path / "nncf" / "__init__.py").write_text(
+        "import openvino\nopenvino.Type.u1729\n"
+    )  # as nncf 3.4 did with 2025.4
+    monkeypatch.delitem(sys.modules, "nncf", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(OptionError, match="nncf does not fit this OpenVINO.*u1729"):
+        quantize(graph(small()), frames())
 
 
 def test_pictures_are_spread_over_the_whole_set(monkeypatch):

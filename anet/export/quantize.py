@@ -103,10 +103,16 @@ def _advanced() -> Any:
 
 @contextmanager
 def _nncf() -> Iterator[Any]:
-    """Give nncf, silenced: it would print progress over ours and warn of torch's deprecated parts, which it imports."""
+    """Give nncf, silenced: it would print progress over ours and warn of torch's deprecated parts, which it imports.
+
+    Raises OptionError for one that does not fit the OpenVINO that is there: nncf itself does not say which it needs.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import nncf
+        try:
+            import nncf
+        except AttributeError as error:
+            raise OptionError(f"this nncf does not fit this OpenVINO, a newer one would work ({error})") from error
 
         nncf.set_log_level(logging.ERROR)
         yield nncf
