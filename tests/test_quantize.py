@@ -91,7 +91,7 @@ def test_an_nncf_that_does_not_fit_openvino_is_one_line(tmp_path, monkeypatch):
     )  # as nncf 3.4 did with 2025.4
     monkeypatch.delitem(sys.modules, "nncf", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(OptionError, match="nncf does not fit this OpenVINO.*u1729"):
+    with pytest.raises(OptionError, match=r"nncf does not fit this OpenVINO.*u1729"):
         quantize(graph(small()), frames())
 
 
