@@ -42,15 +42,15 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from its weights: a run, a model file, or a name of `anet models`.")
     ] = None,
-    pictures: Annotated[
-        int | None, typer.Option(help="Use only so many labelled pictures, of train and val together.")
-    ] = None,
     aux: Annotated[
         bool | None,
         typer.Option(
             "--aux/--no-aux",
             help="Train with the network's auxiliary heads; by default where the paper's parameters count them.",
         ),
+    ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(help="Use only so many labelled pictures, of train and val together.")
     ] = None,
 ) -> None:
     """Train a network; killed at any moment, --resume ends in the same weights."""
