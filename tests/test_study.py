@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from anet.errors import DataError, ModelError, OptionError, TrainingError
-from anet.results import place, read, read_all, row, summary, table
+from anet.results import APART, place, read, read_all, row, summary, table
 from anet.study import child
 from anet.study.child import BUSY, DONE, FAILED, Job
 from anet.study.ledger import Places, State, attempt, is_locked, lock, read_diary, state_of, wall_s
@@ -90,7 +90,7 @@ def test_a_shorter_run_says_so_in_its_name():
 
 
 def test_each_result_here_lies_where_its_content_says():
-    found = [path for path in (ROOT / "results").rglob("*.json") if "speed" not in path.parts]
+    found = [path for path in (ROOT / "results").rglob("*.json") if not set(APART) & set(path.parts)]
     assert found
     for path in found:
         assert path == ROOT / "results" / f"{read(path)['name']}.json"
