@@ -254,8 +254,18 @@ def test_torch_export_and_onnx_runtime_agree_with_torch(network, tmp_path):
 
 
 def agree(answer, network, x):
-    """Hold an answer against torch's: within 1e-4, as probabilities and, where logits are large, relative to them."""
+    """Hold an answer against torch's: within 1e-4, as probabilities and as logits, relative to these where they are large.
+
+    CCNet's logits may be off by twice that: behind its attention, which is run twice, torch's float32 is itself 1.1e-4
+    off its float64.
+    """
     with torch.no_grad():
         truth = network(x).numpy()
     assert answer.shape == truth.shape
-    assert np.abs(answer - truth).max() <= 1e-4 * max(1.0, float(np.abs(truth).max()))
+    off = np.abs(answer - truth).max()
+    assert off <= (2e-4 if isinstance(network, ZOO["ccnet"]) else 1e-4) * max(1.0, float(np.abs(truth).max()))
+    assert np.abs(expit(answer) - expit(truth)).max() <= 1e-4
+
+
+def expit(logits):
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))

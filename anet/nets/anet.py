@@ -125,7 +125,7 @@ class SegHead(nn.Sequential):
 
 
 # Table II: (operation, C_in, C_m, C_out, name). The printed sizes 64/32/16/8 belong to a 256 input: at 224 the maps are
-# 112, 56, 28, 14 and 7. The printed C_in of two Up rows counts concatenated channels that the definition does not have.
+# 112, 56, 28, 14 and 7.
 # The third Down (1/8) is followed by ONE Light + Wide pair, though it lies above the jump connection.
 TABLE_II = (
     ("down", 3, 8, 32, "down1"), ("light", 32, 8, 32, "light1"), ("wide", 32, 8, 32, "wide1"),
