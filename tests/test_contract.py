@@ -254,7 +254,7 @@ def test_torch_export_and_onnx_runtime_agree_with_torch(network, tmp_path):
 
 
 def agree(answer, network, x):
-    """Hold an answer against torch's: within 1e-4, as probabilities and as logits, relative to these where they are large.
+    """Hold an answer against torch's: within 1e-4, as probabilities and as logits, to which it is relative where large.
 
     CCNet's logits may be off by twice that: behind its attention, which is run twice, torch's float32 is itself 1.1e-4
     off its float64.
