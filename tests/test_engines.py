@@ -150,16 +150,21 @@ def nan(model: onnx.ModelProto) -> None:
             one.raw_data = np.full(len(one.raw_data) // 4, np.nan, np.float32).tobytes()
 
 
-def huge(model: onnx.ModelProto) -> None:
-    """Ask for 160 GB inside a small file."""
+def large(model: onnx.ModelProto, amount: int = 750_000_000) -> None:
+    """Ask for 3 GB inside a small file."""
     fill = onnx.helper.make_node("ConstantOfShape", ["far"], ["filled"])
     total = onnx.helper.make_node("ReduceSum", ["filled", "axis"], ["nothing"], keepdims=1)
-    for name, values in (("far", [40_000_000_000]), ("axis", [0])):
+    for name, values in (("far", [amount]), ("axis", [0])):
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
     name = model.graph.output[0].name
     last = next(one for one in model.graph.node if name in one.output)
     last.output[list(last.output).index(name)] = "before"
     model.graph.node.extend([fill, total, onnx.helper.make_node("Add", ["before", "nothing"], [name])])
+
+
+def huge(model: onnx.ModelProto) -> None:
+    """Ask for 160 GB."""
+    large(model, 40_000_000_000)
 
 
 def endless(model: onnx.ModelProto) -> None:
@@ -183,6 +188,7 @@ def dimensions(model: onnx.ModelProto) -> None:
     ("spoil", "says"),
     [
         (outside, "other files"),
+        (large, "cannot run"),
         (huge, "cannot (load|run)"),
         (endless, "loops"),
         (dimensions, "cannot load"),

@@ -1,6 +1,7 @@
 """ONNX Runtime as an engine: for ARM and small installs. It needs the extra "onnx"."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from anet.errors import ModelError, OptionError
 from anet.runtime.card import Card
 
 ENDLESS = (b"\x22\x04Loop", b"\x22\x04Scan")  # operators that a file can make run for ever; the export writes none
+SMALL, MOST = 2**26, 2**30  # bytes: a file up to here (A-Net's has 2 MB) gets this much memory at most while it runs
 OUTSIDE = b"\x0a\x08location\x12"  # in ONNX, weights in other files: a key "location", then a path
 
 
@@ -28,6 +30,9 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting would burn the other cores
         try:
+            if len(files[0]) <= SMALL:
+                _bounded_memory()
+                options.add_session_config_entry("session.use_env_allocators", "1")
             session = onnxruntime.InferenceSession(files[0], options, providers=["CPUExecutionProvider"])
             ports = [(port.type, list(port.shape)) for port in (session.get_inputs()[0], session.get_outputs()[0])]
         except Exception as error:  # each kind of fault has a class of its own there
@@ -51,6 +56,15 @@ class OnnxRuntime:
             return begun.result()[0]
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot run {self.name}: {_reason(error)}") from error
+
+
+@cache
+def _bounded_memory() -> None:
+    """Make the memory that small files share: one of a few bytes can ask for any amount while it runs."""
+    import onnxruntime as ort
+
+    where = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(where, ort.OrtArenaCfg({"max_mem": MOST}))
 
 
 def _reason(error: Exception) -> str:
