@@ -323,7 +323,7 @@ def test_networks_lists_anet_and_the_seventeen():
 
 
 def test_a_cost_table_is_printed_as_markdown():
-    done = anet("paper", "table", "5", "--format", "md")
+    done = anet("paper", "table", "5", "--columns", "cost", "--format", "md")
     assert done.code == 0 and "| pga-net | 51.41 |" in done.out and "1649.33" in done.out
 
 
