@@ -43,6 +43,15 @@ def _closed(config):
     return {"slow": not config.getoption("--slow"), "data": not os.environ.get("ANET_DATA")}
 
 
+@pytest.fixture(autouse=True)
+def signal_stack():
+    """Model API and nncf make an `ov.Core` of their own: without this, a child's end later killed the test worker."""
+    from anet.runtime.compiled import kept_signal_stack
+
+    with kept_signal_stack():
+        yield
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of the real data sets; only for tests marked `data`."""

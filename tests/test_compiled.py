@@ -108,19 +108,33 @@ def test_the_cache_lies_below_the_users_and_can_be_switched_off(cache, monkeypat
 
 SIGNALLED = """
 import gc, os, signal
+from anet.runtime.compiled import kept_signal_stack
+from anet.runtime.engine import ov
 from tests.test_compiled import Made
+
+def ended_as_begun(begin):
+    first, second = begin(2.0), begin(3.0)
+    del first
+    gc.collect()
+
 heard = []
 signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
-first, second = (Made(factor).model() for factor in (2.0, 3.0))
-for one in ("first", "second"):
-    del globals()[one]
-    gc.collect()
+HERE
+gc.collect()
 os.kill(os.getpid(), signal.SIGUSR1)
 assert heard == [signal.SIGUSR1]
 """
 
 
-def test_a_signal_is_heard_after_networks_ended_in_the_order_in_which_they_began():
-    """With an `ov.Core` for each it killed the process: a Ctrl-C as well as the end of a child."""
-    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize(
+    "here",
+    [
+        "ended_as_begun(lambda factor: Made(factor).model())",
+        "with kept_signal_stack(): ended_as_begun(lambda factor: ov.Core().compile_model(Made(factor)(), 'CPU'))",
+    ],
+)
+def test_a_signal_is_heard_after_networks_ended_in_the_order_in_which_they_began(here):
+    """With an `ov.Core` for each and nothing else it killed the process: a Ctrl-C as well as the end of a child."""
+    code = [sys.executable, "-c", SIGNALLED.replace("HERE", here)]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from anet.export.convert import convert
 from anet.export.parity import Probs, points
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
+from anet.runtime.compiled import kept_signal_stack
 from anet.runtime.engine import ov
 from anet.scoring.evaluate import Labelled
 
@@ -40,6 +41,7 @@ def int8_graph(
     return quantize_accurately(graph, frames, lambda probs: points(probs, samples, card), max_drop)
 
 
+@kept_signal_stack()
 def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
     """Give a copy of `model` in int8, with ranges from `frames`, each `(h, w, 3) uint8`. Raises OptionError for none.
 
@@ -51,6 +53,7 @@ def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
         return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced())
 
 
+@kept_signal_stack()
 def quantize_accurately(
     model: ov.Model, frames: Sequence[np.ndarray], score: Callable[[Probs], float], max_drop: float
 ) -> ov.Model:

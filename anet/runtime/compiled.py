@@ -5,11 +5,13 @@ or nothing, and whatever is wrong with the cache only means compiling anew. A bu
 """
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import openvino as ov  # after anet.runtime.__init__, which keeps its telemetry out
@@ -30,6 +32,7 @@ def core() -> ov.Core:
 
     Never one more: each `ov.Core` lays a signal stack of its own below the main thread (2026.4, too). Where two
     of them end in the order in which they began, memory given back stays there, and the next Ctrl-C is a crash.
+    Packages that make their own are called within `kept_signal_stack`.
     """
     return _core(os.getpid())  # a process that was forked off has none of the other's threads: it needs its own
 
@@ -37,6 +40,26 @@ def core() -> ov.Core:
 @functools.cache
 def _core(process: int) -> ov.Core:
     return ov.Core()
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Give this thread its signal stack back after code that makes an `ov.Core` of its own: see `core`."""
+    if sys.platform != "linux":  # the plugin lays none elsewhere
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _Stack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 def compiled(content: Sequence[bytes], settings: Mapping[str, str], read: Callable[[], ov.Model]) -> ov.CompiledModel:
