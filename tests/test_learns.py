@@ -23,7 +23,8 @@ from anet.training.train import Options, train
 pytestmark = pytest.mark.slow
 EPOCHS, COPIES = 10, 24
 SIZE, LARGER = 64, 96
-COARSE = ("fcn", "pspnet", "ccnet", "bisenet", "stdc")  # answer at 1/8 or 1/16: a scratch is thinner than their pixels
+# These answer at 1/8 or 1/16: a scratch is thinner than their pixels.
+COARSE = ("fcn", "pspnet", "ccnet", "bisenet", "bisenetv2", "stdc", "topformer")
 NAMES = ("anet", *ZOO)
 
 
