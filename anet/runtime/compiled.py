@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -34,12 +35,30 @@ def core() -> ov.Core:
     of them end in the order in which they began, memory given back stays there, and the next Ctrl-C is a crash.
     Packages that make their own are called within `kept_signal_stack`.
     """
-    return _core(os.getpid())  # a process that was forked off has none of the other's threads: it needs its own
+    with _making:  # functools.cache alone would let two threads make one each
+        return _core(os.getpid())  # a process that was forked off has none of the other's threads: it needs its own
+
+
+def _renew() -> None:
+    """Make the lock: in a process that is forked off while a thread holds it, nobody would ever give it back."""
+    global _making
+    _making = threading.Lock()
+
+
+_renew()
+os.register_at_fork(after_in_child=_renew)
 
 
 @functools.cache
 def _core(process: int) -> ov.Core:
-    return ov.Core()
+    """Make it, and look at a tensor as an array, the first time that OpenVINO's Python package meets numpy.
+
+    That first time it sets itself up in a way that waits for ever where two threads come to it at once: one holds
+    Python's lock and wants the package's, the other the reverse (2026.4; one of six starts of eight threads).
+    """
+    one = ov.Core()
+    ov.Tensor(ov.Type.u8, ov.Shape([1])).data  # noqa: B018
+    return one
 
 
 class _Stack(ctypes.Structure):
