@@ -144,23 +144,8 @@ def rows(result: Audit, dataset: Dataset) -> Iterator[Sequence[Any]]:
                 )  # fmt: skip
     for rank, one in enumerate(result.apart, 1):
         a, b = one.twins.a, one.twins.b
-        yield (
-            rank,
-            files[a],
-            files[b],
-            TWIN,
-            words(one),
-            round(one.weight, 4),
-            "",
-            one.area_px,
-            "",
-            "",
-            "",
-            "",
-            "",
-            "",
-            "",
-        )
+        known = (rank, files[a], files[b], TWIN, words(one), round(one.weight, 4), "", one.area_px)
+        yield (*known, *("",) * (len(COLUMNS) - len(known)))
 
 
 def words(one: Apart) -> str:

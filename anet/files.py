@@ -72,13 +72,15 @@ def read_plain(path: Path, most: int, error: type[AnetError]) -> bytes:
 
 
 @contextlib.contextmanager
-def appearing(out: Path) -> Iterator[Path]:
+def appearing(out: Path, new: bool = False) -> Iterator[Path]:
     """Give an empty folder that becomes `out` at the end, flushed and at once; after an error nothing is left behind.
 
-    A folder that is `out` already is replaced: a reader sees the old one or the new one, and for a moment none. Raises
-    OutputError.
+    A folder that is `out` already is replaced: a reader sees the old one or the new one, and for a moment none. With
+    `new` it is refused unless it is empty. Raises OutputError.
     """
-    out = Path(out).absolute()
+    shown, out = printable(out), Path(out).absolute()
+    if new:
+        check_new(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
@@ -90,7 +92,7 @@ def appearing(out: Path) -> Iterator[Path]:
                     with open(path, "rb") as stream:
                         os.fsync(stream.fileno())
             sync_folder(made)
-            if out.exists():
+            if out.exists() and not new:  # a new one takes the place of an empty folder only
                 out.rename(old)
             try:
                 made.rename(out)
@@ -99,6 +101,21 @@ def appearing(out: Path) -> Iterator[Path]:
                     old.rename(out)
                 raise
             sync_folder(out.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {shown}: {error.strerror or error}") from error
+
+
+def check_new(out: Path | str, inputs: Iterable[Path | str] = ()) -> None:
+    """Refuse a folder to make that lies inside one of `inputs`, or holds something already. Raises OutputError."""
+    out = Path(out)
+    for one in inputs:
+        if out.resolve().is_relative_to(Path(one).resolve()):
+            raise OutputError(
+                f"{printable(out)} lies inside {printable(one)}: inputs are never changed, choose another folder"
+            )
+    try:
+        if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+            raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
     except OSError as error:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
 

@@ -10,6 +10,7 @@ from typing import Any
 from anet.data import Dataset, Sample
 from anet.errors import ModelError, OptionError
 from anet.evaluation import prepare
+from anet.export.deployable import MAX_DROP
 from anet.export.page import page
 from anet.files import appearing, printable, sha256
 from anet.models import known_provenance
@@ -20,7 +21,6 @@ from anet.scoring.metrics import Scores
 from anet.shipped import MOST_BYTES, TOLD, score_lines
 
 FORMATS = ("whole",)  # half-precision weights that run and start a training; nothing twice
-MAX_DROP = 0.3  # points of IoU that half precision may lose beside torch, on validation
 
 
 def pack(
@@ -34,10 +34,9 @@ def pack(
     """
     if "/" in name or not name.startswith("anet-"):
         raise OptionError(f"{printable(name)} is no name of a model that ships: anet-something would work")
-    if empty := [
-        key for key, text in (("about", about), ("not-for", not_for), ("licence", licence)) if not text.strip()
-    ]:
-        raise OptionError(f"--{empty[0]} is empty: a model ships with what people must know of it")
+    for key, text in (("about", about), ("not-for", not_for), ("licence", licence)):
+        if not text.strip():
+            raise OptionError(f"--{key} is empty: a model ships with what people must know of it")
     folder = Path(out) / name
     with appearing(folder) as made:
         card = export_run(run, made / "bundle", FORMATS, data=data)[1]

@@ -14,6 +14,7 @@ from anet.nets.deployable import Deployable
 from anet.pipeline import CALIBRATION, spread
 from anet.provenance import commit, machine, versions
 from anet.runtime.card import Card
+from anet.runtime.compiled import core
 from anet.runtime.engine import ov
 from anet.training.checkpoint import find_model, load_model
 from anet.training.run import parts_of, read_plan
@@ -27,7 +28,7 @@ FORMAT = 1
 def runs(model: ov.Model) -> Probs:
     """Give the function from frames to probabilities of a graph, on one core, as the engine here runs it."""
     settings = {"INFERENCE_NUM_THREADS": "1", "INFERENCE_PRECISION_HINT": "f32"}
-    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = core().compile_model(model, "CPU", settings).create_infer_request()
     return lambda frame: request.infer({0: np.ascontiguousarray(frame)[None]})[0][0].copy()
 
 

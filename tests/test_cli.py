@@ -220,9 +220,9 @@ WRONG = {
     "train set --runs file/below": "cannot write into file/below",
     "train set --name ../x": "not a plain folder name",
     "run set --out file": "cannot write into file",
-    "data synth file": "exists and is not an empty folder",
+    "data synth file": "exists already: give a folder that is new or empty",
     "data synth file/below": "cannot write file/below",
-    "data synth taken": "exists and is not an empty folder",
+    "data synth taken": "exists already: give a folder that is new or empty",
     "data show set --out file/sheet.png": "cannot write file/sheet.png",
     "data show set --out empty": "cannot write empty",
     "eval bundle set --out file/r.json": "cannot write file/r.json",
@@ -348,7 +348,7 @@ def test_a_synthetic_set_is_made_once_and_shown(tmp_path):
     assert made == (0, f"3 pictures in {tmp_path / 'set'}\n", "")
     before = state(tmp_path / "set")
     again = anet("data", "synth", tmp_path / "set", "--pictures", "3", "--size", "64")
-    assert again.code == 2 and "exists and is not an empty folder" in again.err
+    assert again.code == 2 and "exists already: give a folder that is new or empty" in again.err
     sheet = tmp_path / "[bold]" / "[/nonsense].png"  # what a library for coloured text would take for markup
     assert anet("data", "show", tmp_path / "set", "--out", sheet) == (0, f"{sheet}\n", "")
     assert sheet.read_bytes().startswith(b"\x89PNG") and state(tmp_path / "set") == before

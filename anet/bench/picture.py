@@ -1,6 +1,7 @@
-"""The bars of the paper's Fig. 9, from a measurement of this machine: pictures per second, one panel a mode."""
+"""How figures look and become files, and the bars of the paper's Fig. 9 from a measurement of this machine."""
 
 import io
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +13,58 @@ COLOURS = {  # of Fig. 9
     "topformer": "#deebf7", "enet": "#ffe699", "anet": "#a9d18e",
 }  # fmt: skip
 PLAIN, OTHER = "#7f7f7f", "#d9d2e9"
+ENDINGS = {".svg": {"Date": None}, ".png": {"Software": None}}  # and what keeps the file's bytes the same
+STYLE: dict[Any, Any] = {"svg.hashsalt": "anet", "font.size": 9}
 PANELS = (("latency", 0, "one picture after the other"), ("throughput", 0, "many pictures at once"))
 
 
 def draw(result: dict[str, Any], path: Path) -> list[Path]:
     """Write `path` as PNG and SVG, whatever its ending; give both. Raises OptionError, OutputError."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise OptionError("the picture needs matplotlib: pip install 'anet-inspect[bench]'") from error
-    with rc_context({"svg.hashsalt": "anet", "font.size": 9}):
+    with style():
         names = list(dict.fromkeys(row["name"] for row in result["rows"]))
-        figure = Figure(figsize=(max(6.0, 0.95 * len(names) + 1.2), 6.4), layout="constrained")
+        figure = new_figure(max(6.0, 0.95 * len(names) + 1.2), 6.4)
         for axes, (mode, threads, title) in zip(figure.subplots(2, 1), PANELS, strict=True):
             _panel(axes, [row for row in result["rows"] if (row["mode"], row["threads"]) == (mode, threads)], title)
         h, w = result["size"]
         where = result["machine"]
         figure.supxlabel(f"{where['cpu']}, {where['cores']} cores; {h} x {w}; bars to the median, lines 5–95 %")
-        written = []
-        for ending, facts in (("png", {"Software": None}), ("svg", {"Date": None})):
-            stream = io.BytesIO()
-            figure.savefig(stream, format=ending, dpi=130, metadata=facts)
-            written.append(Path(path).with_suffix(f".{ending}"))
-            atomic_write(written[-1], stream.getvalue())
-    return written
+    return [save(figure, Path(path).with_suffix(ending)) for ending in (".png", ".svg")]
+
+
+def style() -> AbstractContextManager:
+    """Give the settings under which figures are drawn and saved. Raises OptionError without matplotlib."""
+    try:
+        from matplotlib import rc_context
+    except ModuleNotFoundError as error:
+        raise OptionError("figures need matplotlib: pip install 'anet-inspect[bench]'") from error
+    return rc_context(STYLE)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Make an empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write a figure as `path` says, one of ENDINGS, all or nothing. Raises OutputError."""
+    stream, ending = io.BytesIO(), path.suffix.lower()
+    with style():
+        figure.savefig(stream, format=ending[1:], dpi=130, metadata=ENDINGS[ending])
+    atomic_write(path, stream.getvalue())
+    return path
+
+
+def label_bars(axes: Any, labels: list[str], title: str, size: float | None = None) -> None:
+    """Give bars of pictures per second their names, in `size` points, a title and lines to read them by."""
+    axes.set_xticks(range(len(labels)), labels, fontsize=size)
+    axes.set_ylabel("pictures / s")
+    axes.set_title(title)
+    axes.margins(y=0.12)
+    axes.grid(axis="y", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _panel(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
@@ -49,10 +77,4 @@ def _panel(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
     for place, rate, above in zip(places, rates, high, strict=True):
         axes.annotate(f"{rate:.0f}", (place, rate + above), ha="center", va="bottom")
     labels = ["A-Net, plain\nconversion" if row["name"] == "plain" else row["name"].replace(" ", "\n") for row in rows]
-    axes.set_xticks(places, labels)
-    axes.set_ylabel("pictures / s")
-    axes.set_title(title)
-    axes.margins(y=0.12)
-    axes.grid(axis="y", linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    label_bars(axes, labels, title)

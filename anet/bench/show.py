@@ -26,6 +26,8 @@ def read_record(path: Path) -> dict[str, Any]:
         if content["format"] != FORMAT:
             raise DataError(f"{printable(path)} has format {content['format']!r:.20}, this anet reads {FORMAT}")
         list(rows(content)), list(aims(content)), heading(content)
+        if not all(row["ms"]["median"] > 0 and row["network"] for row in content["rows"]):
+            raise ValueError("a row without a rate")
         return content
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{printable(path)} is no record of `anet bench`: {error!r:.80}") from error

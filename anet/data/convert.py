@@ -1,12 +1,8 @@
 """From the formats of labelling tools to the plain folder that `anet` trains on: `anet data convert SRC OUT`."""
 
-import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -21,8 +17,8 @@ from anet.data.labels.polygons import draw
 from anet.data.labels.source import Item, Source
 from anet.data.listing import SUFFIXES
 from anet.data.sheet import dataset_sheet
-from anet.errors import AnetError, DataError, OutputError
-from anet.files import printable, sync_folder, write_json
+from anet.errors import AnetError, DataError
+from anet.files import appearing, check_new, printable, write_json
 from anet.frame import IGNORE
 from anet.image import decode_image, png_bytes, read_image, write_png
 
@@ -57,15 +53,12 @@ def convert(src: Path | str, out: Path | str) -> Converted:
     src, out = Path(src), Path(out)
     if not src.is_dir():
         raise DataError(f"{printable(src)} is no folder: give the folder that holds annotations and pictures")
-    if out.resolve().is_relative_to(src.resolve()):
-        raise OutputError(
-            f"{printable(out)} lies inside {printable(src)}: inputs are never changed, choose another folder"
-        )
+    check_new(out, [src])
     source = Source(src)
     reader = detect(source)
     items, names = reader.read(source)
     _check(source, items, names)
-    with _appearing(out) as folder:
+    with appearing(out, new=True) as folder:
         return replace(_write(source, reader.NAME, items, names, folder), out=out, sheet=out / "sheet.png")
 
 
@@ -217,24 +210,3 @@ def _free(name: str, taken: set[str]) -> str:
 def _origin(source: Source, item: Item) -> list[str]:
     files = [item.image] if isinstance(item.image, Path) else []
     return [str(path.relative_to(source.root)) for path in dict.fromkeys([*files, item.annotation])]
-
-
-@contextlib.contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `out` that becomes `out` on success, else goes. Raises OutputError."""
-    temporary = None
-    try:
-        if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
-            raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=out.parent))
-        folder = temporary / "new"  # made by mkdir, so that it has the ordinary rights and not mkdtemp's
-        folder.mkdir()
-        yield folder
-        os.rename(folder, out)
-        sync_folder(out.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

@@ -1,6 +1,5 @@
 """One data set of several, without a leak between its parts: `anet data merge A B C --out DIR`."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +14,8 @@ from anet.data import similar
 from anet.data.dataset import PARTS, Dataset, Sample
 from anet.data.leaks import showing
 from anet.data.sheet import dataset_sheet
-from anet.errors import DataError, OutputError
-from anet.files import appearing, printable, write_json
+from anet.errors import DataError
+from anet.files import appearing, check_new, printable, write_json
 from anet.frame import IGNORE
 from anet.image import png_bytes, write_png
 
@@ -81,7 +80,9 @@ def merge(
     OutputError.
     """
     out = Path(out)
-    _check_out(out, roots)
+    if len(roots) < 2:
+        raise DataError(f"{len(roots)} data set given: merging takes two or more")
+    check_new(out, roots)
     sets = [_load(root, free) for root in roots]
     classes = ("background", ONE_CLASS) if one_class else tuple(dict.fromkeys(c for s in sets for c in s.class_names))
     if len(classes) > IGNORE:
@@ -102,7 +103,7 @@ def merge(
         Part(name, dataset.task, made.source, dataset.digest(), _count(kept, name), _count(pieces, name, gone))
         for name, dataset, made in zip(names, sets, splits, strict=True)
     )
-    with appearing(out) as folder:
+    with appearing(out, new=True) as folder:
         return replace(_write(kept, classes, parts, folder), out=out, sheet=out / "sheet.png")
 
 
@@ -123,21 +124,6 @@ def print_merged(made: Merged, console: Console) -> None:
     lines += [f"  {printable(name)}: {count}" for name, count in made.with_class.items()]
     lines += [f"data: {printable(made.out)}", f"look at: {printable(made.sheet)}"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-def _check_out(out: Path, roots: Sequence[Path | str]) -> None:
-    if len(roots) < 2:
-        raise DataError(f"{len(roots)} data set given: merging takes two or more")
-    for root in roots:
-        if out.resolve().is_relative_to(Path(root).resolve()):
-            raise OutputError(
-                f"{printable(out)} lies inside {printable(root)}: inputs are never changed, choose another"
-            )
-    try:
-        if out.is_symlink() or (out.exists() and not (out.is_dir() and not os.listdir(out))):
-            raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
-    except OSError as error:
-        raise OutputError(f"cannot write {printable(out)}: {error.strerror}") from error
 
 
 def _load(root: Path | str, free: bool) -> Dataset:

@@ -41,7 +41,6 @@ def int8_graph(
     return quantize_accurately(graph, frames, lambda probs: points(probs, samples, card), max_drop)
 
 
-@kept_signal_stack()
 def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
     """Give a copy of `model` in int8, with ranges from `frames`, each `(h, w, 3) uint8`. Raises OptionError for none.
 
@@ -53,7 +52,6 @@ def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
         return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced())
 
 
-@kept_signal_stack()
 def quantize_accurately(
     model: ov.Model, frames: Sequence[np.ndarray], score: Callable[[Probs], float], max_drop: float
 ) -> ov.Model:
@@ -110,7 +108,7 @@ def _nncf() -> Iterator[Any]:
 
     Raises OptionError for one that does not fit the OpenVINO that is there: nncf itself does not say which it needs.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), kept_signal_stack():  # nncf makes an `ov.Core` of its own
         warnings.simplefilter("ignore")
         try:
             import nncf

@@ -10,13 +10,11 @@ from anet.errors import ModelError
 from anet.files import printable
 from anet.nets import weight_keys
 from anet.runtime.card import MODELS, Card, read_bundle
-from anet.runtime.engine import ov
+from anet.runtime.compiled import core
 
 FILES = MODELS["openvino"]["f16"]
-PREFIX, HALF = (
-    "self.deployable.network.",
-    "_compressed",
-)  # as OpenVINO names a constant, and one that it saved in half precision
+PREFIX = "self.deployable.network."  # as OpenVINO names a constant
+HALF = "_compressed"  # and what it adds to one that it saved in half precision
 
 
 def weights_of(bundle: Path) -> tuple[dict[str, Tensor], Card]:
@@ -29,7 +27,7 @@ def weights_of(bundle: Path) -> tuple[dict[str, Tensor], Card]:
     except ModelError as error:
         raise ModelError(f"{printable(bundle)} holds no weights to start from: {error}") from error
     try:
-        model = ov.Core().read_model(model=xml, weights=content)
+        model = core().read_model(model=xml, weights=content)
     except RuntimeError as error:
         raise ModelError(f"{printable(bundle)} holds a graph that OpenVINO cannot read") from error
     found = {}

@@ -1,26 +1,23 @@
 """The paper's Fig. 1 and Fig. 9, printed and measured side by side, and how any figure becomes a file."""
 
-import io
-import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anet.bench.picture import COLOURS, OTHER
+from anet.bench import picture
+from anet.bench.picture import COLOURS, ENDINGS, OTHER, label_bars, new_figure, style
+from anet.bench.show import read_record
 from anet.errors import DataError, OptionError
-from anet.files import atomic_write, printable
+from anet.files import printable
 from anet.paper.measured import PROTOCOLS, cells, read_ledger
 from anet.paper.published import PRINTED
 from anet.paper.published_scores import COLUMNS, FPS, FPS_MACHINES, TITLES, printed
 from anet.paper.tables import cost_table
 
-ENDINGS = {".svg": {"Date": None}, ".png": {"Software": None}}  # and what keeps the file's bytes the same
 LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")  # the paper's "lightweight"
 CIRCLE = 26.0  # points² for a million parameters
-STYLE: dict[Any, Any] = {"svg.hashsalt": "anet", "font.size": 9}
 
 
 @dataclass(frozen=True)
@@ -31,30 +28,10 @@ class Drawn:
     said: tuple[str, ...]
 
 
-def style() -> AbstractContextManager:
-    """Give the settings under which figures are drawn and saved. Raises OptionError without matplotlib."""
-    try:
-        from matplotlib import rc_context
-    except ModuleNotFoundError as error:
-        raise OptionError("figures need matplotlib: pip install 'anet-inspect[bench]'") from error
-    return rc_context(STYLE)
-
-
-def new_figure(width: float, height: float) -> Any:
-    """Make an empty figure of this size in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def save(drawn: Drawn, path: Path) -> Path:
     """Write a figure as `path` says, SVG or PNG, all or nothing. Raises OptionError, OutputError."""
     check_ending(path)
-    stream, ending = io.BytesIO(), Path(path).suffix.lower()
-    with style():
-        drawn.figure.savefig(stream, format=ending[1:], dpi=130, metadata=ENDINGS[ending])
-    atomic_write(Path(path), stream.getvalue())
-    return Path(path)
+    return picture.save(drawn.figure, Path(path))
 
 
 def check_ending(path: Path) -> None:
@@ -164,7 +141,8 @@ def figure_9(speed: Path) -> Drawn:
 
     `speed` is a record of `anet bench`. Raises DataError for a file that is none.
     """
-    rows, machine, size = read_speed(speed)
+    result = read_record(Path(speed))
+    rows, machine, size = result["rows"], result["machine"], result["size"]
     said = [
         f"Here: {machine['cpu']}, {machine['cores']} cores, {size[0]} x {size[1]}; {Path(speed).name}. The paper: "
         "OpenVINO's benchmark tool, 224 x 224, batch 1, 5000 runs. Other machines: compare the order, not the heights."
@@ -184,25 +162,12 @@ def figure_9(speed: Path) -> Drawn:
     return Drawn(figure, tuple(said))
 
 
-def read_speed(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any], list[int]]:
-    """Read a record of `anet bench`: rows, machine, size. Raises DataError when it is none."""
-    try:
-        content = json.loads(Path(path).read_bytes())
-        for row in content["rows"]:
-            if not row["ms"]["median"] > 0 or {"name", "network", "mode", "threads", "engine"} - row.keys():
-                raise ValueError("a row without a rate")
-        h, w = content["size"]
-        return content["rows"], {key: content["machine"][key] for key in ("cpu", "cores")}, [h, w]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{printable(path)} is no record of `anet bench`: {printable(str(error))}") from error
-
-
 def newest_speed(results: Path) -> Path:
     """Give the record of `anet bench` in `results/speed` with the most networks of Fig. 9. Raises DataError."""
     found = []
     for path in sorted((Path(results) / "speed").glob("*.json")):
         try:
-            found.append((len({row["network"] for row in read_speed(path)[0]} & FPS.keys()), path))
+            found.append((len({row["network"] for row in read_record(path)["rows"]} & FPS.keys()), path))
         except DataError:  # a record of something else, such as settings that were tried
             continue
     if not found:
@@ -225,15 +190,8 @@ def _rates(rows: Sequence[dict[str, Any]], mode: str) -> dict[str, float]:
 
 def _bars(axes: Any, rates: Mapping[str, float], title: str, form: str) -> None:
     colours = [COLOURS.get(name, OTHER) for name in rates]
-    places = range(len(rates))
-    axes.bar(places, list(rates.values()), color=colours)
-    for place, rate in zip(places, rates.values(), strict=True):
+    axes.bar(range(len(rates)), list(rates.values()), color=colours)
+    for place, rate in enumerate(rates.values()):
         axes.annotate(form.format(rate), (place, rate), ha="center", va="bottom", fontsize=8)
     labels = [TITLES.get(name, name.replace("anet ", "A-Net\n").replace("bundle ", "")) for name in rates]
-    axes.set_xticks(places, labels, fontsize=7)
-    axes.set_ylabel("pictures / s")
-    axes.set_title(title)
-    axes.margins(y=0.12)
-    axes.grid(axis="y", linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    label_bars(axes, labels, title, 7)

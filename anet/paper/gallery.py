@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from anet.bench.picture import new_figure, style
 from anet.data import load, split
 from anet.data.dataset import Dataset, Sample
 from anet.errors import AnetError, DataError, ModelError, OptionError
 from anet.files import printable, read_plain, sha256
 from anet.frame import IGNORE
 from anet.models import open_model
-from anet.paper.figures import Drawn, new_figure, style, these, under
+from anet.paper.figures import Drawn, these, under
 from anet.paper.measured import PROTOCOLS, cells, read_ledger
 from anet.paper.published_scores import TITLES, Column, columns_of
 

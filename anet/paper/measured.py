@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anet.data import LAYOUTS, load
+from anet.data.splitting import VAL_SHARE
 from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.paper.published_scores import Column
@@ -18,7 +19,6 @@ from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES
 
 PROTOCOLS = ("paper", "grouped")  # random as the paper's; leak-free
-HELD_OUT = 0.15  # of the training part: Paper, IV-A.2
 CHOICE = "Of several recipes or lengths of training, the longest is shown, whatever its score."
 HOURS = "(h): not trained here; about so many hours of training steps, recipe strong, one seed, on this device"
 UNKNOWN = "(?): not trained here, and no finished run on this device tells what it would cost"
@@ -109,7 +109,7 @@ class Price:
             return None  # before any network is counted in vain
         run = Run(column.data, column.task, False, protocol, 0, network, "strong", None, None, column.size, 0)
         speed = self.estimate.speed(run)
-        pictures = self.estimate.pictures(run) or column.train * (1 - HELD_OUT)
+        pictures = self.estimate.pictures(run) or column.train * float(1 - VAL_SHARE)
         return RECIPES["strong"].epochs * pictures / speed / 3600 if speed else None
 
     def given(self, column: Column) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+ROMAN = {2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}  # tables
 TITLES = {  # as the paper writes them
     "fcn": "FCN", "segnet": "SegNet", "pspnet": "PSPNet", "deeplabv3plus": "DeepLabV3+", "refinenet": "RefineNet",
     "unet": "U-Net", "swin-unet": "Swin-Unet", "ccnet": "CCNet", "pga-net": "PGA-Net", "lsa-net": "LSA-Net",

@@ -14,10 +14,9 @@ from anet.nets.anet import TABLE_II, ANet
 from anet.nets.complexity import count
 from anet.paper.grid import Grid
 from anet.paper.measured import CHOICE, GIVE, HOURS, PROTOCOLS, UNKNOWN, Cell, Price, cells, read_ledger, stand_ins
-from anet.paper.published_scores import ABLATION, CHANNELS, COLUMNS, TITLES, Column, columns_of, printed
+from anet.paper.published_scores import ABLATION, CHANNELS, COLUMNS, ROMAN, TITLES, Column, columns_of, printed
 from anet.results import percent
 
-ROMAN = {2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 PUBLIC = {"sd900": "SD-saliency-900, the public twin of NEU-Seg, whose labels are private", "mt": "magnetic tile"}
 GROUPED = "grouped: what the lists know to be of one strip or tile stays together"
 UNFAIR = (

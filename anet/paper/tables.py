@@ -9,10 +9,10 @@ import torch
 from anet.errors import OptionError
 from anet.paper.grid import Grid
 from anet.paper.published import PRINTED
+from anet.paper.published_scores import ROMAN
 from anet.paper.reconcile import Printed
 
 SIDES = {4: 224, 5: 512, 6: 512, 7: 512}  # by table: the side of the input that its FLOPs were counted at
-ROMAN = {4: "IV", 5: "V", 6: "VI", 7: "VII"}
 HEAD = (
     "network", "params / M\nprinted", "params / M\nreconciled", "off", "params / M\ntrue",
     "FLOPs / G\nprinted", "FLOPs / G\nreconciled", "off", "MACs / G\ntrue", "verdict",

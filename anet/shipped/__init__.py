@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from anet.errors import ModelError, OptionError, OutputError
+from anet.errors import ModelError, OptionError
 from anet.files import appearing, printable
 from anet.image import SUFFIXES
 from anet.runtime.card import CARD, PAGE, Card, check_bundle, read_card
@@ -116,9 +116,7 @@ def copy(name: str, out: Path) -> Path:
     found = shipped(name)
     check_bundle(found.path)
     out = Path(out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
-    with appearing(out) as made:
+    with appearing(out, new=True) as made:
         for file in (CARD, *found.card.files):
             shutil.copyfile(found.path / file, made / file)
     return out

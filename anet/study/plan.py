@@ -262,22 +262,9 @@ def _product(
     order = ("seeds", "split_seeds", "protocols", "tasks", "recipes", "networks")  # a first seed of all comes first
     for seed, split_seed, protocol, task, recipe, network in product(*(lists[key] for key in order)):
         own = RECIPES[recipe]
-        epochs, batch = (
-            None if numbers.get(key) == getattr(own, key) else numbers.get(key) for key in ("epochs", "batch")
-        )
-        size = numbers.get("size") or USUAL_SIZE
+        given = {key: numbers.get(key) for key in ("epochs", "batch")}
+        unusual = {key: None if value == getattr(own, key) else value for key, value in given.items()}
         yield Run(
-            data,
-            task,
-            free,
-            protocol,
-            split_seed,
-            network,
-            recipe,
-            epochs,
-            batch,
-            size,
-            seed,
-            init,
-            numbers.get("pictures"),
-        )
+            data, task, free, protocol, split_seed, network, recipe, **unusual, size=numbers.get("size") or USUAL_SIZE,
+            seed=seed, init=init, pictures=numbers.get("pictures"),
+        )  # fmt: skip

@@ -31,7 +31,7 @@ from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
 from anet.training.recipes import Recipe, rate_of
 from anet.training.run import Plan, State
-from anet.training.start import START, put, read_start
+from anet.training.start import Start, put
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset, split: Split,
-        shows: Sequence[Callable[[Event], None]], stop: Callable[[], bool], resume: bool) -> Facts:  # fmt: skip
+        shows: Sequence[Callable[[Event], None]], stop: Callable[[], bool], resume: bool,
+        start: Start | None) -> Facts:  # fmt: skip
     """Train as `plan` says into `folder`; give the facts of the best model, its threshold chosen on validation.
 
-    Killed at any moment and started again with `resume`, it ends in the same bits: order, augmentation and dropout
-    depend on seed and step alone, and weights, optimiser and counters are one file written all or nothing.
+    It begins with the weights of `start`. Killed at any moment and started again with `resume`, it ends in the same
+    bits: order, augmentation and dropout depend on seed and step alone, and weights, optimiser and counters are one
+    file written all or nothing.
     Raises TrainingError on a loss that is not finite, Stopped after `stop()` was true, OutputError, and data errors.
     """
     recipe, chief = plan.recipe, fabric.is_global_zero
@@ -74,8 +76,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     torch.manual_seed(plan.seed)
     network = build(plan.network, dataset.channels, plan.aux).to(memory_format=torch.channels_last)
     kept = inference_keys(plan.network, dataset.channels)
-    if plan.init:
-        put(read_start(folder / START), network, dataset.class_names)
+    if start:
+        put(start, network, dataset.class_names)
     ema = copy.deepcopy(network).eval() if recipe.ema else network
     optimizer, rate = make_optimizer(network, recipe), rate_of(network, recipe)
     state, scaler = State(), {}

@@ -141,11 +141,9 @@ def go(
     chief = fabric.is_global_zero
     keep_memory()
     _, content = run.read_plan(folder)
-    if plan.init:  # weights go with the normalisation that they were trained on
-        start = read_start(folder / START)
-        mean, std = start.mean, start.std
-    else:
-        mean, std = statistics(parts, dataset.classes, plan.size)
+    start = read_start(folder / START) if plan.init else None
+    # weights go with the normalisation that they were trained on
+    mean, std = (start.mean, start.std) if start else statistics(parts, dataset.classes, plan.size)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
         provenance=content["provenance"],
@@ -154,10 +152,10 @@ def go(
         first_process(fabric, lambda: stack.enter_context(run.locked(folder)))
         stopping = stack.enter_context(stop_signals())
         if chief:
-            describe(console, plan, folder, dataset, parts)
+            describe(console, plan, folder, dataset, parts, start)
         shows = [stack.enter_context(Display(console)), stack.enter_context(TensorBoard(folder))] if chief else []
         try:
-            fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume)
+            fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
         except Stopped:
             if not chief:  # a helper that ends with an error would make Fabric kill the first process
                 return None
@@ -205,7 +203,7 @@ def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
     }
 
 
-def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts: Split) -> None:
+def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts: Split, start: Start | None) -> None:
     console.print(
         f"{plan.network} on {dataset.name} ({dataset.task}), recipe {plan.recipe.name}: {plan.recipe.epochs} epochs, "
         f"batch {plan.recipe.batch}, size {plan.size}, seed {plan.seed}, {plan.accelerator} x {plan.devices}"
@@ -218,8 +216,8 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         highlight=False,
         soft_wrap=True,
     )
-    if plan.init:
-        left = read_start(folder / START).left(dataset.class_names)
+    if start:
+        left = start.left(dataset.class_names)
         text = f", all but {len(left)} weights of the last layer, whose classes are others" if left else ""
         console.print(f"starts from {printable(plan.init)}{text}", highlight=False, soft_wrap=True)
     console.print(f"run folder: {printable(folder)}", highlight=False, soft_wrap=True)

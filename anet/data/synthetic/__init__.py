@@ -1,17 +1,13 @@
 """A seeded set of synthetic surface defects: the default of `make run` and the fixture of tests."""
 
-import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from anet.data.synthetic.defects import DEFECTS
 from anet.data.synthetic.surfaces import ONE, SURFACES, Ground, axes, between, direction, noise
-from anet.errors import OptionError, OutputError
-from anet.files import printable, sync_folder, write_json
+from anet.errors import OptionError
+from anet.files import appearing, printable, write_json
 from anet.image import png_bytes
 
 VERSION = 1  # of the pictures: raised whenever a seed gives other pixels than before
@@ -53,13 +49,8 @@ def synthesize(out: Path, pictures: int = 120, size: int = 192, seed: int = 0, s
         raise OptionError(f"sound {sound} is no share of pictures: 0 up to, but not including, 1 works")
     _check_size(size)
     _check_seed(seed)
-    try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise OutputError(f"{printable(out)} exists and is not an empty folder: name another, or remove it first")
-        with _appearing(out) as temporary:
-            _write(temporary, _plan(pictures, seed, sound), size, seed)
-    except OSError as error:
-        raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
+    with appearing(out, new=True) as folder:
+        _write(folder, _plan(pictures, seed, sound), size, seed)
     return out
 
 
@@ -90,20 +81,6 @@ def _write(folder: Path, plan: list[dict], size: int, seed: int) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(png_bytes(np.ascontiguousarray(array)))
     write_json(folder / "synthetic.json", {"version": VERSION, "seed": seed, "size": size, "pictures": plan})
-
-
-@contextlib.contextmanager
-def _appearing(out: Path):
-    """Give a temporary folder beside `out` that becomes `out` on success and is removed otherwise."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=out.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, out)  # takes the place of an empty folder only
-        sync_folder(out.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _photograph(rng: np.random.Generator, scene: Ground) -> np.ndarray:
