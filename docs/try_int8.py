@@ -14,8 +14,7 @@ from anet.nets.deployable import Deployable
 from anet.pipeline import CALIBRATION, spread
 from anet.provenance import commit, machine, versions
 from anet.runtime.card import Card
-from anet.runtime.compiled import core
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import core, ov
 from anet.training.checkpoint import find_model, load_model
 from anet.training.run import parts_of, read_plan
 

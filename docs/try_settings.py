@@ -11,8 +11,7 @@ from anet.bench.subjects import surfaces
 from anet.files import write_json
 from anet.provenance import commit, machine, versions
 from anet.runtime.card import read_bundle
-from anet.runtime.compiled import core
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import core, ov
 
 import numpy as np  # isort: skip
 

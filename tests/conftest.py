@@ -46,7 +46,7 @@ def _closed(config):
 @pytest.fixture(autouse=True)
 def signal_stack():
     """Model API and nncf make an `ov.Core` of their own: without this, a child's end later killed the test worker."""
-    from anet.runtime.compiled import kept_signal_stack
+    from anet.runtime.engines.compiled import kept_signal_stack
 
     with kept_signal_stack():
         yield

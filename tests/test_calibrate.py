@@ -8,7 +8,7 @@ import pytest
 
 from anet.errors import ImageError, OptionError
 from anet.image import write_png
-from anet.runtime.calibrate import Calibration, calibrate, read_scale, read_squares, scale_of
+from anet.runtime.measuring.calibrate import Calibration, calibrate, read_scale, read_squares, scale_of
 
 
 def board(across: int = 9, down: int = 6, square: int = 40) -> np.ndarray:

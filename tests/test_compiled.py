@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from anet.errors import OutputError
-from anet.runtime import compiled as module
-from anet.runtime.compiled import OFF, cache_folder, compiled
-from anet.runtime.engine import ov
+from anet.runtime.engines import compiled as module
+from anet.runtime.engines.compiled import OFF, cache_folder, compiled, ov
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 
@@ -108,8 +107,8 @@ def test_the_cache_lies_below_the_users_and_can_be_switched_off(cache, monkeypat
 
 SIGNALLED = """
 import gc, os, signal
-from anet.runtime.compiled import kept_signal_stack
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import kept_signal_stack
+from anet.runtime.engines.compiled import ov
 from tests.test_compiled import Made
 
 def ended_as_begun(begin):

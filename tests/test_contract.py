@@ -227,7 +227,7 @@ def test_a_network_without_auxiliary_heads_says_so(name):
 def test_openvino_agrees_with_torch(network):
     import openvino
 
-    from anet.runtime.compiled import core
+    from anet.runtime.engines.compiled import core
 
     network.eval()
     x = picture()

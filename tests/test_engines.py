@@ -26,7 +26,8 @@ from anet.nets.deployable import Deployable
 from anet.pipeline import read_size
 from anet.provenance import machine
 from anet.runtime.card import CARD, ONNX, Card, check_bundle, read_card
-from anet.runtime.engine import Engine, ov
+from anet.runtime.engine import Engine
+from anet.runtime.engines.compiled import ov
 from anet.runtime.model_api import threshold_text, with_threshold
 from tests.test_export import SIZE, facts, frames, network
 from tests.test_runtime import reseal

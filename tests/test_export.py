@@ -20,7 +20,8 @@ from anet.export.deployable import export_bundle
 from anet.nets import ANet
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card, read_bundle
-from anet.runtime.engine import Engine, ov
+from anet.runtime.engine import Engine
+from anet.runtime.engines.compiled import ov
 
 SIZE = 64
 MEAN, STD = (0.45, 0.4, 0.35), (0.2, 0.25, 0.3)

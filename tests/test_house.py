@@ -47,6 +47,13 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
+# The rooms inside runtime/, and which of its other modules and rooms each may import.
+INNER = {
+    "engines": {"card"},  # from bytes of a bundle to probabilities
+    "measuring": set(),  # from probabilities to defects
+    "verdicts": {"card", "measuring"},  # from defects to a verdict
+}
+
 # The only places of a third-party package, as prefixes of paths below anet/.
 TORCH = (
     "nets/",
@@ -60,8 +67,8 @@ TORCH = (
 )  # models.py: in a function, for threads
 HOMES = {
     "torch": TORCH,
-    "openvino": ("runtime/engine.py", "runtime/compiled.py", "bench/plain.py", "export/"),
-    "onnxruntime": ("runtime/onnx.py",),
+    "openvino": ("runtime/engines/", "bench/plain.py", "export/"),
+    "onnxruntime": ("runtime/engines/onnx.py",),
     "onnx": ("export/convert.py",),
     "nncf": ("export/quantize.py",),
     "PIL": ("image/",),
@@ -151,6 +158,14 @@ def test_a_room_imports_only_what_its_row_allows(name):
         if room(path) == name and (foreign := rooms(imports(path)) - ARROWS[name] - {name})
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_a_room_of_the_runtime_imports_only_what_its_row_allows(name):
+    paths = [path for path in MODULES if below(path).startswith(f"runtime/{name}/")]
+    parts = {tuple(one.split(".")) for path in paths for one in imports(path)}
+    inner = {part[2] for part in parts if part[:2] == ("anet", "runtime") and len(part) > 2}
+    assert paths and not inner - INNER[name] - {name}
 
 
 def test_the_arrows_form_no_circle():

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from anet import frame
 from anet.frame import IGNORE, Answer, Frame, decide
-from anet.runtime.measure import Defect, find_defects
-from anet.runtime.shape import AXIS
+from anet.runtime.measuring.measure import Defect, find_defects
+from anet.runtime.measuring.shape import AXIS
 
 MASKS = hnp.arrays(
     np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.sampled_from([0, 0, 0, 1, 2])

@@ -24,10 +24,10 @@ from anet.nets import ANet, build
 from anet.nets.ablation import ABLATIONS
 from anet.nets.anet import TABLE_II
 from anet.nets.deployable import Deployable
-from anet.runtime import native
 from anet.runtime.card import CARD, Card, read_card
 from anet.runtime.engine import Engine
-from anet.runtime.native import HEAD, Native, Network, read_weights
+from anet.runtime.engines import native
+from anet.runtime.engines.native import HEAD, Native, Network, read_weights
 from tests.test_export import MEAN, STD, Tiny, exported, facts, frames, network
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernel is not built: no C++ compiler at install")

@@ -8,10 +8,11 @@ from anet.export import deployable
 from anet.export.deployable import export_bundle
 from anet.export.native import native_weights
 from anet.provenance import machine
-from anet.runtime import engine, native
+from anet.runtime import engine
 from anet.runtime.card import Card, read_card
 from anet.runtime.engine import Engine
-from anet.runtime.native import HEADS, Native, read_weights
+from anet.runtime.engines import native
+from anet.runtime.engines.native import HEADS, Native, read_weights
 from tests.test_engines import Bright
 from tests.test_export import MEAN, STD, facts, frames, network
 from tests.test_native import picture, torch_answer

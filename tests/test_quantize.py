@@ -19,8 +19,7 @@ from anet.export.quantize import check_method, quantize, quantize_accurately
 from anet.nets import ANet
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
-from anet.runtime.compiled import core
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import core, ov
 from anet.training.checkpoint import Facts
 from anet.training.recipes import STRONG
 from anet.training.refine import folded, likeness, refine, rounding

@@ -22,7 +22,7 @@ from anet.image import write_png
 from anet.operating import Operating, choose_operating, print_operating, write_point
 from anet.runtime.card import CARD, read_bundle
 from anet.runtime.inspector import Inspector
-from anet.runtime.measure import find_defects
+from anet.runtime.measuring.measure import find_defects
 from anet.scoring.bounds import clopper_pearson, measured, most_allowed, needed, upper
 from anet.scoring.regions import THRESHOLDS, Survey, largest_regions, survey
 from anet.scoring.risk import AREAS, Aim, choose, point_at

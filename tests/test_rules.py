@@ -20,17 +20,17 @@ from anet.export.deployable import export_bundle
 from anet.frame import Answer
 from anet.image import write_png
 from anet.nets import ANet
-from anet.runtime import bundled_rules
-from anet.runtime.bundled_rules import RULES, add_rules
 from anet.runtime.card import CARD, read_bundle
-from anet.runtime.gaps import closest
 from anet.runtime.inspector import Inspector
-from anet.runtime.measure import find_defects
+from anet.runtime.measuring.measure import find_defects
 from anet.runtime.results import inspect_paths
-from anet.runtime.rules import VERDICTS, Rule, Rules, any_defect
-from anet.runtime.rules_check import check_rules, replay
-from anet.runtime.rules_file import RULE_KEYS, look_at_rules, parse_rules, read_rules
-from anet.runtime.zones import Zone, pixels_of, polygon_faults
+from anet.runtime.verdicts import bundled_rules
+from anet.runtime.verdicts.bundled_rules import RULES, add_rules
+from anet.runtime.verdicts.gaps import closest
+from anet.runtime.verdicts.rules import VERDICTS, Rule, Rules, any_defect
+from anet.runtime.verdicts.rules_check import check_rules, replay
+from anet.runtime.verdicts.rules_file import RULE_KEYS, look_at_rules, parse_rules, read_rules
+from anet.runtime.verdicts.zones import Zone, pixels_of, polygon_faults
 from tests.test_export import exported, facts, frames, lively
 
 NAMES = ("background", "scratch", "pore")

@@ -22,13 +22,12 @@ from anet import frame
 from anet.errors import ImageError, ModelError, OptionError, OutputError
 from anet.files import UNSEALED, seal, sha256
 from anet.image import LIMITS, overlay, read_image, read_mask
-from anet.runtime import engine as engine_room
 from anet.runtime import results
 from anet.runtime.card import BIN, CARD, FORMAT, XML, read_bundle
-from anet.runtime.compiled import core
-from anet.runtime.engine import Engine, ov
+from anet.runtime.engine import Engine
+from anet.runtime.engines.compiled import core, ov
 from anet.runtime.inspector import Inspector, Report
-from anet.runtime.measure import Defect
+from anet.runtime.measuring.measure import Defect
 from anet.runtime.progress import shown_progress
 from anet.runtime.results import Summary, inspect_paths
 from tests.test_export import SIZE, exported, frames
@@ -71,7 +70,7 @@ def rows_of(out: Path) -> list[dict]:
 
 
 def test_every_changed_bit_of_a_bundle_is_noticed_before_openvino_sees_it(bundle, monkeypatch):
-    monkeypatch.setattr(engine_room.ov, "Core", lambda: pytest.fail("OpenVINO was given damaged bytes"))
+    monkeypatch.setattr(ov, "Core", lambda: pytest.fail("OpenVINO was given damaged bytes"))
     chance = random.Random(0)
     for name in (XML, BIN, CARD):
         whole = (bundle / name).read_bytes()

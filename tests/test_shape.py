@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from anet import frame
 from anet.frame import Answer
-from anet.runtime import shape
-from anet.runtime.axis import _Pixels, axis
-from anet.runtime.measure import Defect, find_defects
-from anet.runtime.shape import AXIS, LIMITED, RECTANGLE
-from anet.runtime.thin import thinned
+from anet.runtime.measuring import shape
+from anet.runtime.measuring.axis import _Pixels, axis
+from anet.runtime.measuring.measure import Defect, find_defects
+from anet.runtime.measuring.shape import AXIS, LIMITED, RECTANGLE
+from anet.runtime.measuring.thin import thinned
 from tests.test_measure import MASKS, measure
 
 
@@ -153,7 +153,7 @@ def test_all_pixels_at_once_are_thinned_as_a_list_of_them_is(mask, times):
 def test_a_small_box_and_a_large_one_give_the_same_axis(monkeypatch, points):
     ends = runs_of(drawn(np.array(points, float), 6, 110, 140))
     small = axis(*ends)
-    monkeypatch.setattr("anet.runtime.axis.BITS", 0)
+    monkeypatch.setattr("anet.runtime.measuring.axis.BITS", 0)
     large = axis(*ends)
     assert len(small) == len(large) and all(np.array_equal(a, b) for a, b in zip(small, large, strict=True))
 

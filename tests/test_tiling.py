@@ -20,12 +20,12 @@ from anet.frame import Frame
 from anet.image import write_png
 from anet.runtime import inspector as inspector_room
 from anet.runtime import web
-from anet.runtime.calibrate import read_calibrated, read_scale
 from anet.runtime.inspector import Inspector
-from anet.runtime.rules import Rule, Rules
+from anet.runtime.measuring.calibrate import read_calibrated, read_scale
 from anet.runtime.tiling import Tiles, blended, blocks, shares, starts, tiles_of
+from anet.runtime.verdicts.rules import Rule, Rules
+from anet.runtime.verdicts.zones import Zone
 from anet.runtime.web import Stretch
-from anet.runtime.zones import Zone
 from tests.test_export import SIZE, exported
 
 SIDES = st.integers(1, 3000)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from anet.nets import build
-from anet.runtime.compiled import core  # first: its room keeps OpenVINO's telemetry out
+from anet.runtime.engines.compiled import core  # first: its room keeps OpenVINO's telemetry out
 
 import openvino as ov  # isort: skip
 

@@ -21,8 +21,8 @@ from anet.provenance import machine
 from anet.runtime.card import MODELS, Card, read_card
 from anet.runtime.engine import Engine, why_not
 from anet.runtime.inspector import Inspector
-from anet.runtime.rules import any_defect
 from anet.runtime.settings import Settings, write_settings
+from anet.runtime.verdicts.rules import any_defect
 from anet.scoring.evaluate import evaluate
 
 ROUNDS = 8

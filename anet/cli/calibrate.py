@@ -19,7 +19,7 @@ def calibrate(
     ),
 ) -> None:
     """Measure mm per pixel from a picture of a checkerboard; tilt and a bent lens get a warning."""
-    from anet.runtime.calibrate import calibrate, print_calibration, read_squares
+    from anet.runtime.measuring.calibrate import calibrate, print_calibration, read_squares
 
     found = calibrate(picture, read_squares(squares), square_mm)
     write_json(out, found.to_dict())

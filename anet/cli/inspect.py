@@ -43,8 +43,8 @@ def inspect(
 
     The worst counts. Without rules, any defect rejects.
     """
-    from anet.runtime.calibrate import read_calibrated, read_scale
     from anet.runtime.inspector import Inspector
+    from anet.runtime.measuring.calibrate import read_calibrated, read_scale
     from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of

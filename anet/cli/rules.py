@@ -23,7 +23,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Find every fault of a file of rules in one run. Exit code 1: there are errors."""
-    from anet.runtime.rules_check import check_rules, print_check
+    from anet.runtime.verdicts.rules_check import check_rules, print_check
 
     found = check_rules(file, bundle, report)
     print(json.dumps(found.to_dict(), indent=2)) if as_json else print_check(found, console)
@@ -33,6 +33,6 @@ def check(
 @rules_app.command()
 def add(bundle: Annotated[Path, typer.Argument(help="An exported bundle.")], file: File) -> None:
     """Make rules part of a bundle, instead of those that it has; its card is sealed anew."""
-    from anet.runtime.bundled_rules import add_rules
+    from anet.runtime.verdicts.bundled_rules import add_rules
 
     print(f"{printable(bundle)}: model {add_rules(bundle, file).id} judges by {printable(file)}")

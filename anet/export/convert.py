@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import ov
 from anet.runtime.model_api import model_info
 
 NAMES = ("feature_vector", "segmentation")  # of the outputs; Model API allows no other name beside segmentation's

@@ -22,12 +22,13 @@ from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
 from anet.frame import Frame, channels_of
 from anet.nets.deployable import Deployable
-from anet.runtime.bundled_rules import listed_rules, rules_to_keep
 from anet.runtime.card import AS_TRAINED, CARD, MODELS, PAGE, Card
-from anet.runtime.engine import Engine, ov
-from anet.runtime.native import library
+from anet.runtime.engine import Engine
+from anet.runtime.engines.compiled import ov
+from anet.runtime.engines.native import library
 from anet.runtime.settings import FILE as SETTINGS
 from anet.runtime.settings import Settings
+from anet.runtime.verdicts.bundled_rules import listed_rules, rules_to_keep
 from anet.scoring.evaluate import Labelled
 
 # format -> engine and precision

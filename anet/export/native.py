@@ -1,4 +1,4 @@
-"""Fold a trained A-Net into the weights that the compiled kernel takes (`anet/runtime/kernel`): norms and pixel scale.
+"""Fold a trained A-Net into the weights that the compiled kernel takes (`runtime/engines/kernel`): norms, pixel scale.
 
 Folding is done in float64: with float32 it would add its own rounding to the kernel's.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from anet.nets.anet import TABLE_II, ANet, CatBlock, DownBlock, LightBlock, SegHead, UpBlock, WideBlock, build
-from anet.runtime.native import HEADS
+from anet.runtime.engines.native import HEADS
 
 
 def native_weights(

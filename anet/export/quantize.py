@@ -18,8 +18,7 @@ from anet.export.convert import convert
 from anet.export.parity import Probs, points
 from anet.nets.deployable import Deployable
 from anet.runtime.card import Card
-from anet.runtime.compiled import kept_signal_stack
-from anet.runtime.engine import ov
+from anet.runtime.engines.compiled import kept_signal_stack, ov
 from anet.scoring.evaluate import Labelled
 
 METHODS = ("ptq", "accuracy", "qat")  # ranges alone; layers put back to float32; a short training first

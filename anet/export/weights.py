@@ -10,7 +10,7 @@ from anet.errors import ModelError
 from anet.files import printable
 from anet.nets import weight_keys
 from anet.runtime.card import MODELS, Card, read_bundle
-from anet.runtime.compiled import core
+from anet.runtime.engines.compiled import core
 
 FILES = MODELS["openvino"]["f16"]
 PREFIX = "self.deployable.network."  # as OpenVINO names a constant

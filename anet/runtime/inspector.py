@@ -14,16 +14,16 @@ from anet.errors import AnetError, ImageError, ModelError, OptionError
 from anet.frame import Frame, decide
 from anet.image import LIMITS, Limits, decode_image, read_image
 from anet.runtime.ahead import ahead
-from anet.runtime.bundled_rules import bundled_rules
-from anet.runtime.calibrate import scale_of
 from anet.runtime.engine import Engine
-from anet.runtime.measure import Defect, find_defects, measure
-from anet.runtime.native import cores
-from anet.runtime.rules import Reason, Rules, any_defect
-from anet.runtime.rules_file import read_rules
-from anet.runtime.runs import regions, runs_of, together
+from anet.runtime.engines.native import cores
+from anet.runtime.measuring.calibrate import scale_of
+from anet.runtime.measuring.measure import Defect, find_defects, measure
+from anet.runtime.measuring.runs import regions, runs_of, together
 from anet.runtime.settings import Settings
 from anet.runtime.tiling import Grid, Tiles, blended
+from anet.runtime.verdicts.bundled_rules import bundled_rules
+from anet.runtime.verdicts.rules import Reason, Rules, any_defect
+from anet.runtime.verdicts.rules_file import read_rules
 from anet.runtime.web import Stretch, inspect_web
 
 STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")

@@ -30,8 +30,8 @@ from anet.errors import AnetError, ImageError, OptionError, OutputError
 from anet.files import atomic_write, check_writable, csv_text, printable, sync_folder
 from anet.frame import bands
 from anet.image import list_images, overlay, png_bytes, write_png
+from anet.runtime.engines.native import cores
 from anet.runtime.inspector import AHEAD_PX, Inspector, Report
-from anet.runtime.native import cores
 from anet.runtime.settings import settings_for
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"

@@ -8,11 +8,11 @@ import numpy as np
 
 from anet.errors import OptionError
 from anet.frame import decide
-from anet.runtime.contrast import REACH
-from anet.runtime.measure import Defect, by_size, measure
-from anet.runtime.rules import Reason
-from anet.runtime.runs import Runs, regions, runs_of, together
+from anet.runtime.measuring.contrast import REACH
+from anet.runtime.measuring.measure import Defect, by_size, measure
+from anet.runtime.measuring.runs import Runs, regions, runs_of, together
 from anet.runtime.tiling import Band, blended
+from anet.runtime.verdicts.rules import Reason
 
 if TYPE_CHECKING:
     from anet.runtime.inspector import Inspector

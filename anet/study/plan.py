@@ -16,7 +16,7 @@ from anet.files import printable, read_plain
 from anet.frame import Frame
 from anet.nets import NETWORKS
 from anet.results import USUAL_SIZE, place
-from anet.runtime.rules_file import Fault, nearest
+from anet.runtime.verdicts.rules_file import Fault, nearest
 from anet.training.recipes import RECIPES
 
 MOST_BYTES, MOST_RUNS, MOST = 2**20, 100_000, 2**31

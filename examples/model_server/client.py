@@ -9,7 +9,7 @@ import numpy as np
 
 from anet.image import read_image
 from anet.runtime.card import read_card
-from anet.runtime.measure import Defect, find_defects
+from anet.runtime.measuring.measure import Defect, find_defects
 
 
 def probabilities(url: str, frame: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from anet.frame import IGNORE, bands
-from anet.runtime.contrast import greys
+from anet.runtime.measuring.contrast import greys
 
 
 @dataclass(frozen=True, eq=False)

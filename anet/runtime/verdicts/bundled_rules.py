@@ -8,8 +8,8 @@ from pathlib import Path
 from anet.errors import ModelError, OptionError
 from anet.files import atomic_write, printable, read_plain, sha256
 from anet.runtime.card import CARD, Card, read_bundle, read_card, read_listed
-from anet.runtime.rules import Rules
-from anet.runtime.rules_file import MOST_BYTES, MOST_MASK_BYTES, parse_rules, read_rules, sound
+from anet.runtime.verdicts.rules import Rules
+from anet.runtime.verdicts.rules_file import MOST_BYTES, MOST_MASK_BYTES, parse_rules, read_rules, sound
 
 RULES = "rules.toml"
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from anet.errors import ImageError
-from anet.runtime.measure import Defect
+from anet.runtime.measuring.measure import Defect
 
 MOST_POINTS = 1000
 Points = tuple[tuple[float, float], ...]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from anet.frame import Answer
-from anet.runtime.contrast import contrast
-from anet.runtime.runs import Runs, regions, runs_of, together
-from anet.runtime.shape import RECTANGLE, Corners, Ruler, outline
+from anet.runtime.measuring.contrast import contrast
+from anet.runtime.measuring.runs import Runs, regions, runs_of, together
+from anet.runtime.measuring.shape import RECTANGLE, Corners, Ruler, outline
 
 SCORES, PIXELS = ("score", "mean_score"), ("length_px", "width_px", "angle_deg", "contrast")
 MM = ("area_mm2", "length_mm", "width_mm")

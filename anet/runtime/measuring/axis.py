@@ -12,7 +12,7 @@ from collections import Counter
 import cv2
 import numpy as np
 
-from anet.runtime.thin import BITS, thinned
+from anet.runtime.measuring.thin import BITS, thinned
 
 AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))  # y, x; clockwise from the top
 SIGMA = 2.5  # of the smoothing along the path, in its pixels: less keeps the stairs, more cuts corners

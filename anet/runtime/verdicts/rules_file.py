@@ -14,8 +14,8 @@ import numpy as np
 from anet.errors import AnetError, OptionError
 from anet.files import printable, read_plain
 from anet.image import decode_mask
-from anet.runtime.rules import DISTANCES, LEAST, LIMITS, Rule, Rules
-from anet.runtime.zones import Points, Zone, polygon_faults
+from anet.runtime.verdicts.rules import DISTANCES, LEAST, LIMITS, Rule, Rules
+from anet.runtime.verdicts.zones import Points, Zone, polygon_faults
 
 MOST_BYTES, MOST_MASK_BYTES = 2**20, 2**26
 ACTIONS = ("warn", "reject")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from anet.runtime.axis import axis
+from anet.runtime.measuring.axis import axis
 
 RECTANGLE, AXIS, LIMITED = "rectangle", "axis", "rectangle-limit"  # LIMITED: an axis would have cost too much
 THIN = 4.0  # from this ratio of length to mean width a region is measured along its axis

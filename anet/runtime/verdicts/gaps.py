@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from anet.errors import OptionError
-from anet.runtime.measure import Defect
-from anet.runtime.zones import pixels_of
+from anet.runtime.measuring.measure import Defect
+from anet.runtime.verdicts.zones import pixels_of
 
 Scale = float | tuple[float, float] | None  # mm a pixel: of both axes, or along y and along x; None: not known
 SOME, AT_ONCE = 256, 2**20  # pixels, and pairs of pixels, that are looked at in one go

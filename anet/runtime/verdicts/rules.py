@@ -1,7 +1,7 @@
 """Pass/fail rules: what makes a picture accepted, warned of or rejected, and why, in words.
 
 A rule counts the defects of its classes, in its zone, that are large or sure enough (`from_...`), and fires for each of
-its limits that they break. `anet.runtime.rules_file` reads rules from TOML; docs/rules.md explains them to users.
+its limits that they break. `rules_file` reads rules from TOML; docs/rules.md explains them to users.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from anet.errors import OptionError
-from anet.runtime.gaps import Scale, closest
-from anet.runtime.measure import Defect
-from anet.runtime.zones import Zone
+from anet.runtime.measuring.measure import Defect
+from anet.runtime.verdicts.gaps import Scale, closest
+from anet.runtime.verdicts.zones import Zone
 
 VERDICTS = ("accept", "warn", "reject")  # the worst last
 MEASURES = ("area_px", "area_mm2", "length_px", "length_mm", "width_px", "width_mm", "score")  # names in Defect

@@ -14,9 +14,9 @@ from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.image import read_mask
 from anet.runtime.card import read_bundle
-from anet.runtime.gaps import Scale
-from anet.runtime.rules import VERDICTS, Rules
-from anet.runtime.rules_file import Fault, class_faults, look_at_rules
+from anet.runtime.verdicts.gaps import Scale
+from anet.runtime.verdicts.rules import VERDICTS, Rules
+from anet.runtime.verdicts.rules_file import Fault, class_faults, look_at_rules
 
 SHOWN = 20  # pictures with another verdict that are printed
 
@@ -138,7 +138,7 @@ def _scale(value: Any) -> Scale:
 
 
 def _defect(facts: dict[str, Any]) -> Any:
-    """Give what a line says of a defect, by the names of `anet.runtime.measure.Defect`."""
+    """Give what a line says of a defect, by the names of `anet.runtime.measuring.measure.Defect`."""
     box, centroid = (tuple(map(float, facts[name])) for name in ("box", "centroid"))
     box = tuple(map(int, box))
     if len(box) != 4 or len(centroid) != 2 or not isinstance(facts["class_name"], str):

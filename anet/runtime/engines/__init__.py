@@ -1,0 +1,1 @@
+"""What runs a network on a CPU: OpenVINO, ONNX Runtime, and a compiled kernel of our own."""

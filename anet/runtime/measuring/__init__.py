@@ -1,0 +1,1 @@
+"""Shapes and sizes of defects, in pixels and millimetres: numpy and OpenCV."""
