@@ -27,6 +27,7 @@ from tests.test_engines import bundle_of
 from tests.test_export import facts, frames
 from tests.tiny import make_set, tiny
 
+RULES = '[[rules]]\nname = "one"\naction = "reject"\nclasses = ["kind1"]\nmax_count = 0\n'
 ABOUT = {"about": "Bright squares.", "not_for": "round things", "licence": "ours"}
 
 
@@ -178,6 +179,11 @@ def test_the_command_line_takes_names(home, tmp_path, run):
     assert line["model"] == read_card(home / "anet-surface").id
     code, text = said("eval", "anet-surface", str(run.parent / "data"))
     assert code == 0 and "IoU" in text
+    (tmp_path / "rules.toml").write_text(RULES)
+    code, text = said("rules", "check", str(tmp_path / "rules.toml"), "--bundle", "anet-surface")
+    assert code == 0, text
+    code, text = said("bench", "anet-surface", "--rounds", "1", "--no-whole", "--no-plain")
+    assert code == 0 and "anet-surface" in text
     code, text = said("eval", "anet-surfaec", str(run.parent / "data"))
     assert code == 2 and "did you mean anet-surface?" in text
 
@@ -193,6 +199,9 @@ def test_models_are_listed_shown_and_copied(home, tmp_path):
     assert said("models", "anet-surface", "--out", str(tmp_path / "copy"))[0] == 0
     check_bundle(tmp_path / "copy")
     assert Inspector(tmp_path / "copy").engine.precision == "f16"
+    (tmp_path / "rules.toml").write_text(RULES)
+    assert said("rules", "add", str(tmp_path / "copy"), str(tmp_path / "rules.toml"))[0] == 0
+    assert Inspector(tmp_path / "copy").rules is not None
     with pytest.raises(OutputError, match="exists already"):
         shipped.copy("anet-surface", tmp_path / "copy")
     assert said("models", "--out", str(tmp_path / "x"))[0] == 2
@@ -210,6 +219,13 @@ def test_what_ships_is_never_written_to(home, run):
     code, text = said("threshold", "anet-surface", str(run.parent / "data"), "--cost-miss", "1", "--cost-false", "1",
                       "--write")  # fmt: skip
     assert code == 2 and "stays as it is" in text and (home / "anet-surface" / CARD).read_bytes() == before
+    rules = run.parent / "rules.toml"
+    rules.write_text(RULES)
+    for line in (["tune", "anet-surface", "--budget-ms", "5"], ["rules", "add", "anet-surface", str(rules)]):
+        there = sorted(path.name for path in (home / "anet-surface").iterdir())
+        code, text = said(*line)
+        assert code == 2 and "stays as it is" in text
+        assert sorted(path.name for path in (home / "anet-surface").iterdir()) == there
 
 
 def test_a_changed_bit_in_what_ships_is_noticed(packed, tmp_path, monkeypatch):

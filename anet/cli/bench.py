@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Task
+from anet.cli.options import Bundle, Task
 from anet.files import printable
 
 
 @app.command()
 def bench(
-    bundles: Annotated[list[Path] | None, typer.Argument(help="Exported bundles; none: A-Net, untrained.")] = None,
+    bundles: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Exported bundles, or names of `anet models`; none: A-Net, untrained."),
+    ] = None,
     networks: Annotated[
         str, typer.Option(help="Also these networks, untrained: fig9 (the paper's eight) or names with commas.")
     ] = "",
@@ -35,9 +38,11 @@ def bench(
     from anet.bench.show import compare, print_bench, save
     from anet.bench.speed import Plan, bench
     from anet.bench.subjects import names_of
+    from anet.shipped import find
 
     engines = tuple(engine.split(","))
-    plan = Plan(tuple(bundles or ()), names_of(networks, everything), size, plain, engines, rounds, whole)
+    paths = tuple(find(one) for one in bundles or ())
+    plan = Plan(paths, names_of(networks, everything), size, plain, engines, rounds, whole)
     result = bench(plan, lambda text: console.print(text, highlight=False, soft_wrap=True))
     print_bench(result, console)
     fallen = compare(result, against, console) if against else False
@@ -61,7 +66,7 @@ def bench_training(
 
 @app.command()
 def tune(
-    bundle: Annotated[Path, typer.Argument(help="An exported bundle.")],
+    bundle: Bundle,
     budget_ms: Annotated[float, typer.Option(help="Most ms from a picture in memory to its verdict.")],
     threads: Annotated[int, typer.Option(min=0, help="Most threads to use; 0: all cores.")] = 0,
     data: Annotated[

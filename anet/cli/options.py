@@ -6,11 +6,20 @@ from typing import Annotated
 import typer
 
 
-def found(model: Path) -> Path:
-    """Turn the name of a model that ships into its path; any other path stays. Raises ModelError."""
+def found(model: Path | None) -> Path | None:
+    """Turn the name of a model that ships into its path; any other path stays, and None. Raises ModelError."""
     from anet.shipped import find
 
-    return find(model)
+    return None if model is None else find(model)
+
+
+def kept(model: Path) -> Path:
+    """As `found`, of a model that will be written to: one that ships stays as it is. Raises OptionError, ModelError."""
+    from anet.shipped import check_changeable, find
+
+    path = find(model)
+    check_changeable(path)
+    return path
 
 
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
@@ -24,6 +33,7 @@ Model = Annotated[
     Path,
     typer.Argument(callback=found, help="A run folder, a .safetensors file, a bundle, or a name of `anet models`."),
 ]
+Bundle = Annotated[Path, typer.Argument(callback=kept, help="An exported bundle; it is written to.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the runtime; 0 lets it choose.")]
 Engine = Annotated[
     str | None,

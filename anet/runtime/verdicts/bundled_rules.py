@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anet.errors import ModelError, OptionError
 from anet.files import atomic_write, printable, read_plain, sha256
-from anet.runtime.card import CARD, Card, read_bundle, read_card, read_listed
+from anet.runtime.card import CARD, Card, check_bundle, read_card, read_listed
 from anet.runtime.verdicts.rules import Rules
 from anet.runtime.verdicts.rules_file import MOST_BYTES, MOST_MASK_BYTES, parse_rules, read_rules, sound
 
@@ -35,7 +35,9 @@ def add_rules(bundle: Path | str, path: Path | str) -> Card:
     by half of the rules. Rules that it had are replaced. Raises ModelError, OptionError, OutputError.
     """
     bundle, path = Path(bundle), Path(path)
-    card = read_bundle(bundle)[0]
+    card = read_card(bundle)
+    for name in sorted(card.files.keys() - own_files(card)):  # the rest is replaced, and may be half-way to it
+        read_listed(bundle, card, name)
     rules = read_rules(path)
     rules.check_classes(card.class_names)
     content = {RULES: read_plain(path, MOST_BYTES, OptionError)}
@@ -50,7 +52,7 @@ def add_rules(bundle: Path | str, path: Path | str) -> Card:
     atomic_write(bundle / CARD, card.sealed())
     for name in gone:
         (bundle / name).unlink(missing_ok=True)
-    return read_bundle(bundle)[0]
+    return check_bundle(bundle)
 
 
 def own_files(card: Card) -> set[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.image import read_mask
-from anet.runtime.card import read_bundle
+from anet.runtime.card import read_card
 from anet.runtime.verdicts.gaps import Scale
 from anet.runtime.verdicts.rules import VERDICTS, Rules
 from anet.runtime.verdicts.rules_file import Fault, class_faults, look_at_rules
@@ -64,7 +64,7 @@ def check_rules(path: Path | str, bundle: Path | str | None = None, report: Path
     path = Path(path)
     rules, faults = look_at_rules(path)
     if rules and bundle is not None:
-        faults += tuple(class_faults(rules, read_bundle(bundle)[0].class_names))
+        faults += tuple(class_faults(rules, read_card(bundle).class_names))
     ok = rules is not None and all(fault.level != "error" for fault in faults)
     replays = tuple(replay(rules, Path(report))) if rules and ok and report is not None else ()
     return Check(path, len(rules.rules) if rules else 0, faults, replays)
