@@ -228,6 +228,15 @@ def test_what_ships_is_never_written_to(home, run):
         assert sorted(path.name for path in (home / "anet-surface").iterdir()) == there
 
 
+def test_a_model_is_packed_straight_into_what_ships_and_takes_the_place_of_an_older_one(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(pack, "MAX_DROP", 100.0)
+    for about in ("Squares.", "Bright squares."):
+        pack.pack(run, "anet-surface", **ABOUT | {"about": about}, out=tmp_path)
+        assert shipped.names() == ["anet-surface"] and shipped.shipped("anet-surface").told["about"] == about
+        assert [path.name for path in tmp_path.iterdir()] == ["anet-surface"]
+
+
 def test_a_changed_bit_in_what_ships_is_noticed(packed, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     (tmp_path / "anet-surface").mkdir()

@@ -106,8 +106,9 @@ def _shows_pictures(path: Path) -> bool:
 
 def check_changeable(model: Path) -> None:
     """Refuse to write into a model that ships. Raises OptionError."""
-    if Path(model).resolve().is_relative_to(FOLDER.resolve()):
-        name = Path(model).resolve().relative_to(FOLDER.resolve()).parts[0]
+    path, home = Path(model).resolve(), FOLDER.resolve()
+    name = next(iter(path.relative_to(home).parts), "") if path.is_relative_to(home) else ""
+    if name in names():  # `anet pack` makes new ones beside them
         raise OptionError(f"{name} ships with anet and stays as it is: `anet models {name} --out DIR` copies it")
 
 
