@@ -78,9 +78,9 @@ def appearing(out: Path, new: bool = False) -> Iterator[Path]:
     A folder that is `out` already is replaced: a reader sees the old one or the new one, and for a moment none. With
     `new` it is refused unless it is empty. Raises OutputError.
     """
-    shown, out = printable(out), Path(out).absolute()
     if new:
         check_new(out)
+    shown, out = printable(out), Path(out).absolute()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
