@@ -1,6 +1,7 @@
 """Inspection without torch: what is damaged gets no verdict, what is written is whole."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -315,7 +316,7 @@ def test_a_folder_gives_one_line_a_picture_and_one_row_a_defect(tmp_path, inspec
     (tmp_path / "in" / "readme.txt").write_text("no picture")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "in").rglob("*.*")}
     seen, out = [], tmp_path / "out"
-    summary = inspect_paths(inspector, [tmp_path / "in"], out, progress=seen.append)
+    summary = inspect_paths(inspector, [tmp_path / "in"], out, "all", seen.append)
     assert isinstance(summary, Summary) and summary.to_dict()["pictures"] == 4
     assert (summary.pictures, summary.accepted + summary.rejected, summary.errors) == (4, 3, 1)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "in").rglob("*.*")} == before
@@ -365,9 +366,35 @@ def test_masks_of_several_classes_hold_ids_and_overlays_can_be_left_out(tmp_path
     inspector = Inspector(exported(4), threads=1)
     path = tmp_path / "a.png"
     path.write_bytes(png(picture(3)))
-    inspect_paths(inspector, [path], tmp_path / "out", overlays=False)
+    inspect_paths(inspector, [path], tmp_path / "out", overlays="none")
     assert np.array_equal(read_mask(tmp_path / "out" / "masks" / "a.png"), inspector(path).mask)
     assert not (tmp_path / "out" / "overlays").exists() and "overlay" not in lines_of(tmp_path / "out")[0]
+
+
+@pytest.mark.parametrize(("overlays", "quiet", "marked"), [("found", False, True), ("all", True, True)])
+def test_an_overlay_is_drawn_where_something_was_found_or_everywhere(tmp_path, overlays, quiet, marked):
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    for threshold, wanted in ((0.999999, quiet), (0.000001, marked)):
+        out = tmp_path / f"out-{wanted}-{threshold}"
+        inspector = Inspector(exported(), threads=1, threshold=threshold)
+        inspect_paths(inspector, [path], out, overlays)
+        assert bool(inspector(path).mask.any()) == (threshold < 0.5)
+        assert ("overlay" in lines_of(out)[0]) == (out / "overlays" / "a.png").exists() == wanted
+
+
+def test_a_rule_that_fired_on_nothing_found_is_shown(tmp_path):
+    inspector, path = Inspector(exported(), threads=1, threshold=0.999999), tmp_path / "a.png"
+    path.write_bytes(png())
+    report = dataclasses.replace(inspector(path), verdict="warn")
+    drawn = results._draw(picture(), report, "found", True)
+    assert drawn.overlay is not None and not report.mask.any()
+
+
+def test_overlays_of_another_word_are_refused(tmp_path, inspector):
+    with pytest.raises(OptionError, match="found, all or none"):
+        inspect_paths(inspector, [tmp_path], tmp_path / "out", "some")
+    assert not (tmp_path / "out").exists()
 
 
 NAMES = [

@@ -23,7 +23,7 @@ from anet.runtime.inspector import STEPS, Inspector
 from anet.runtime.results import inspect_paths
 from anet.runtime.settings import FILE as SETTINGS
 
-PICTURES = 48  # of the folder; seeded, grey, as large as the network's input
+PICTURES = 240  # of the folder; seeded, grey, as large as the network's input
 EVERY = 12  # of them has a defect, the others are even grey with noise: as on a line in order
 ROUNDS = 3
 COLD, STARTS = 2, 5  # fresh processes without and with a kept network

@@ -22,6 +22,9 @@ def inspect(
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
         "inspected"
     ),
+    overlays: Annotated[
+        str, typer.Option(help="Of which pictures: found (something to mark, or a rule that fired), all or none.")
+    ] = "found",
     rules: Annotated[Path | None, typer.Option(help="TOML file of pass/fail rules, instead of the bundle's.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Instead of the model's, 0..1.")] = None,
     min_area: Annotated[int | None, typer.Option(help="Smallest defect in pixels, instead of the model's.")] = None,
@@ -62,6 +65,6 @@ def inspect(
     if inspector.engine.note:
         typer.echo(f"anet: {inspector.engine.note}", err=True)
     with shown_progress(paths) as progress:
-        summary = inspect_paths(inspector, paths, out, progress=progress)
+        summary = inspect_paths(inspector, paths, out, overlays, progress)
     print_summary(summary, console)
     raise typer.Exit(summary.exit_code)

@@ -1,7 +1,8 @@
 """The network on a plain CPU: one frame in, probabilities out, by OpenVINO or by another engine.
 
 An engine of ENGINES is a class with `depth`, how many frames are worth being worked on at once; `begin(frame)`, which
-starts one; and `end(begun)`, which waits for its probabilities. Each begun frame is ended. Safe in several threads.
+starts one; and `end(begun)`, which waits for its probabilities. Each begun frame is ended. `run(frame)` does both, and
+`waits` says whether the thread that asks then waits for threads of the engine, or works itself. Safe in several threads.
 """
 
 import importlib.util
@@ -63,38 +64,46 @@ class Engine:
 
         Raises ModelError when the network answers NaN or infinity: such a picture must never pass as good.
         """
-        return self._end(self._begin(frame))
+        return self._checked(self._engine.run(self._framed(frame)), frame)
 
     def stream(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Give the probabilities of many frames, in order and the same bits as `probs`, several worked on at once.
 
         `frames` is asked for no more frames than are worked on. Raises as `probs`.
         """
-        begun: deque[tuple[Any, tuple]] = deque()
+        begun: deque[tuple[Any, np.ndarray]] = deque()
         try:
             for frame in frames:
-                begun.append(self._begin(frame))
+                begun.append((self._engine.begin(self._framed(frame)), frame))
                 if len(begun) >= self._engine.depth:
-                    yield self._end(begun.popleft())
+                    yield self._ended(*begun.popleft())
             while begun:
-                yield self._end(begun.popleft())
+                yield self._ended(*begun.popleft())
         finally:
             for one, _ in begun:  # given up half-way: what was begun must not answer into a later question
                 self._engine.end(one)
 
-    def _begin(self, frame: np.ndarray) -> tuple[Any, tuple]:
+    @property
+    def waits(self) -> bool:
+        """Whether a thread that asks only waits, so that more of them than cores keep the cores at work."""
+        return self._engine.waits
+
+    def _framed(self, frame: np.ndarray) -> np.ndarray:
         right = frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8
         if not right or not (self.card.dynamic or frame.shape[:2] == (self.card.h, self.card.w)):
             wanted = "(h, w, 3)" if self.card.dynamic else (self.card.h, self.card.w, 3)
             raise ValueError(f"a frame is {wanted} uint8: {frame.shape} {frame.dtype} given")
         if self.card.dynamic:
             Frame(*frame.shape[:2])  # raises OptionError for sides that the network cannot take
-        return self._engine.begin(np.ascontiguousarray(frame)[None]), (*frame.shape[:2], self.card.channels)
+        return np.ascontiguousarray(frame)[None]
 
-    def _end(self, begun: tuple[Any, tuple]) -> np.ndarray:
-        probs = self._engine.end(begun[0])[0]
-        if probs.shape != begun[1]:
-            raise ModelError(f"model {self.card.id} answers {probs.shape}, its card promises {begun[1]}")
+    def _ended(self, begun: Any, frame: np.ndarray) -> np.ndarray:
+        return self._checked(self._engine.end(begun), frame)
+
+    def _checked(self, answers: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        probs, promised = answers[0], (*frame.shape[:2], self.card.channels)
+        if probs.shape != promised:
+            raise ModelError(f"model {self.card.id} answers {probs.shape}, its card promises {promised}")
         if not np.isfinite(probs).all():
             raise ModelError(f"model {self.card.id} answers NaN or infinity: no verdict is possible")
         return probs

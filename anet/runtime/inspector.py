@@ -124,9 +124,10 @@ class Inspector:
             raise OptionError(f"tiles is {tiles!r:.60}: None, True, False or Tiles(scale, overlap) would work")
         self.engine = Engine(bundle, threads, precision, engine, streams, settings)
         self.card, self.settings = self.engine.card, self.engine.settings
-        # Where streams bound how many networks run at once, two pictures more than cores are worked on: while one waits
-        # for the disk, or for Python's lock, another goes on.
-        self.threads = threads or cores() + (2 if (streams or self.settings.streams) > 1 else 0)
+        # Where threads of the engine work and streams bound how many, two pictures more than cores are begun: while one
+        # waits for the disk, or for Python's lock, another goes on. Where they work themselves, more would only crowd.
+        spare = 2 if self.engine.waits and (streams or self.settings.streams) > 1 else 0
+        self.threads = threads or cores() + spare
         self.threshold = self.card.threshold if threshold is None else threshold
         self.min_area_px = self.card.min_area_px if min_area_px is None else min_area_px
         self.rules = self._rules(bundle, rules)

@@ -1,7 +1,7 @@
 """Inspect a stream of pictures and write what was found, in their order.
 
     OUT/masks/<name>.png       one class: 0 and 255, to be looked at; several: class ids
-    OUT/overlays/<name>.png    the picture with what was found
+    OUT/overlays/<name>.png    the picture with what was found, where something was
     OUT/results.jsonl          one line a picture: its report, or `file` and `error`
     OUT/defects.csv            one row a defect
 
@@ -35,6 +35,7 @@ from anet.runtime.inspector import AHEAD_PX, Inspector, Report
 from anet.runtime.settings import settings_for
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
+FOUND, ALL, NONE = "found", "all", "none"  # which pictures get an overlay
 COLUMNS = (
     "file", "defect", "class_id", "class_name", "score", "mean_score", "area_px", "x0", "y0", "x1", "y1",
     "centroid_y", "centroid_x", "length_px", "width_px", "angle_deg", "touches_border", "model",
@@ -69,17 +70,20 @@ def inspect_paths(
     inspector: Inspector,
     paths: Iterable[Path | str],
     out: Path | str,
-    overlays: bool = True,
+    overlays: str = FOUND,
     progress: Callable[[Summary], None] | None = None,
 ) -> Summary:
     """Inspect all pictures of `paths` (files, and folders with all below them) into the new folder `out`.
 
-    A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
+    `overlays` are drawn of pictures where something was "found" (a pixel, or a rule that fired), of "all", or "none":
+    of a picture in order, the overlay is a copy, and on a line most are in order. A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
     the counts so far. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
-    lies inside a folder to be inspected, ImageError when there is no picture at all. On Ctrl-C the lines written so far
+    lies inside a folder to be inspected or `overlays` is none of the three, ImageError when there is no picture at all. On Ctrl-C the lines written so far
     stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
     """
     paths, out = [Path(path) for path in paths], Path(out)
+    if overlays not in (FOUND, ALL, NONE):
+        raise OptionError(f"no overlays {printable(str(overlays))!r:.80}: {FOUND}, {ALL} or {NONE} would work")
     _check_out(paths, out)
     pictures = _not_ours(list_images(paths), out)
     first = next(pictures, None)
@@ -141,13 +145,14 @@ class _Drawn:
     overlay: bytes | np.ndarray | None
 
 
-def _draw(image: np.ndarray, report: Report, overlays: bool, scaled: bool) -> _Drawn:
+def _draw(image: np.ndarray, report: Report, overlays: str, scaled: bool) -> _Drawn:
     """Draw and pack what is written of a picture; `image` is drawn into. `scaled` makes 255 of a mask's 1."""
     keep = np.asarray if image.size > 3 * AHEAD_PX else png_bytes
     mask = keep(report.mask * 255 if scaled else report.mask)
-    if not overlays:
+    marked = report.mask.any()
+    if overlays == NONE or (overlays == FOUND and not marked and report.verdict == "accept"):
         return _Drawn(report, mask, None)
-    if report.mask.any():
+    if marked:
         _lay_over(image, report.mask)
     elif (grey := _grey(image)) is not None:
         image = grey  # and nothing drawn into it: a third of the file and of the time
@@ -265,11 +270,10 @@ def _free_name(path: Path, folder: Path) -> str:
 
     The folder is the memory of what is taken: it costs none, and counts upper and lower case as the disk does.
     """
-    stem = printable(path.stem)
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-    numbers = iter(range(2, 1_000_000))
-    name = stem
-    while len(name.encode()) > LONGEST or os.path.lexists(folder / f"{name}.png"):
+    name = stem = printable(path.stem)
+    digest, numbers = "", iter(range(2, 1_000_000))
+    while len(name.encode()) > LONGEST or os.path.lexists(f"{folder}/{name}.png"):
+        digest = digest or hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
         room = stem.encode()[: LONGEST - 20].decode("utf-8", "ignore")
         name = f"{room}-{digest}" if name == stem else f"{room}-{digest}-{next(numbers)}"
     return f"{name}.png"

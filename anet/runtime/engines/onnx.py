@@ -14,7 +14,9 @@ OUTSIDE = b"\x0a\x08location\x12"  # in ONNX, weights in other files: a key "loc
 
 
 class OnnxRuntime:
-    """ONNX Runtime on the CPU; the same `depth`, `begin` and `end` as every engine has."""
+    """ONNX Runtime on the CPU; the same `depth`, `begin`, `end`, `run` and `waits` as every engine has."""
+
+    waits = True
 
     def __init__(self, card: Card, files: list[bytes], threads: int, streams: int, name: str):
         try:
@@ -56,6 +58,9 @@ class OnnxRuntime:
             return begun.result()[0]
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot run {self.name}: {_reason(error)}") from error
+
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        return self.end(self.begin(frames))
 
 
 @cache

@@ -111,7 +111,7 @@ struct Net {
             return last;
         };
         Stage* x = &to.ring<Picture>(h, w, pixels);
-        x = &to.ring<Down<3, 8, 32>>(*x, from);
+        x = &to.ring<Down<PIXEL, 8, 32>>(*x, from);
         x = &near(to.light<32, 8>(*x, from));
         x = &near(to.wide<32, 8>(*x, from));
         x = &whole(to.add<Down<32, 16, 64>>(*x, from));

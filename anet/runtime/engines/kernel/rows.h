@@ -21,6 +21,7 @@ constexpr int LANE = 16, REGISTERS = 4;
 #else
 constexpr int LANE = 8, REGISTERS = 2;
 #endif
+constexpr uint8_t GREY = 128;
 constexpr int EDGE = 2;  // zero pixels beside a row: a 1x5 convolution looks that far
 
 template <int L> struct Vector;
@@ -84,10 +85,12 @@ template <class F> inline F dots(F sum, const Brief* in, const Brief* weights) {
 }
 using Cell = Brief;
 constexpr bool PAIRS = true;
+constexpr int PIXEL = 4;  // cells of a picture's pixel: RGB and GREY, so that they are pairs
 inline Cell cell(float v) { return Brief::of(v); }
 #else
 using Cell = float;
 constexpr bool PAIRS = false;
+constexpr int PIXEL = 3;
 inline Cell cell(float v) { return v; }
 template <class F> F dot(F sum, const Cell*, F);  // never called
 template <class F> inline F dots(F sum, const Cell* in, const Cell* weights) {
@@ -169,7 +172,7 @@ inline void depth(const Cell* const rows[3], const V<C>* weight, int x, int c, C
 
 // rows[k]: pixel 0 of the row above, at and below.
 template <int C> void depthwise(const Cell* const rows[3], const float* weights, int n, Cell* out, int pitch = C) {
-    constexpr int P = REGISTERS;
+    constexpr int P = LANE == 16 ? 8 : REGISTERS;
     for (int c = 0; c < C; c += LANES<C>) {
         V<C> weight[9];
         for (int t = 0; t < 9; t++) weight[t] = load<V<C>>(weights + t * C + c);

@@ -62,11 +62,23 @@ struct Map : Stage {
 
 struct Picture : Stage {  // 0..255 as floats: mean and standard deviation are folded into the first weights
     const uint8_t* const& pixels;
-    Picture(int h, int w, const uint8_t* const& pixels) : Stage(h, w, 3), pixels(pixels) {}
+    Picture(int h, int w, const uint8_t* const& pixels) : Stage(h, w, PIXEL), pixels(pixels) {}
     void make(int y) override {
         Cell* out = at(y);
         const uint8_t* in = pixels + size_t(y) * w * 3;
-        for (int i = 0; i < 3 * w; i++) out[i] = cell(in[i]);
+        if constexpr (PIXEL == 3)
+            for (int i = 0; i < 3 * w; i++) out[i] = cell(in[i]);
+        else {
+            for (int x = 0; x < w - 4; x += 4) four<16>(in + 3 * x, out + 4 * x);  // w is a multiple of 32
+            four<12>(in + 3 * (w - 4), out + 4 * (w - 4));
+        }
+    }
+    template <int BYTES> static void four(const uint8_t* in, Cell* out) {  // pixels; the last ones are read alone
+        typedef uint8_t B __attribute__((vector_size(16)));
+        B rgb{};
+        std::memcpy(&rgb, in, BYTES);
+        rgb = __builtin_shufflevector(rgb, B{} + GREY, 0, 1, 2, 16, 3, 4, 5, 16, 6, 7, 8, 16, 9, 10, 11, 16);
+        store(out, __builtin_convertvector(rgb, Vector<16>::F));
     }
 };
 
@@ -80,13 +92,22 @@ struct Weights {
     }
     float one() { return *take(1); }
     template <int TAPS, int CI, int CO> const Kernel<CI>* kernel() {
-        const float* from = take(TAPS * CI * CO);
+        constexpr int GIVEN = CI == PIXEL ? 3 : CI;
+        const float* from = take(TAPS * GIVEN * CO);
         if constexpr (std::is_same_v<Kernel<CI>, float>)
             return from;
         else {
             Cell* to = std::exchange(pairs, pairs + (TAPS * CI * CO + 31) / 32 * 32);  // from a cache line's start
-            for (int k = 0; k < TAPS * CI; k++)
-                for (int c = 0; c < CO; c++) to[(k / 2 * CO + c) * 2 + k % 2] = cell(from[k * CO + c]);
+            for (int c = 0; c < CO; c++)
+                for (int k = 0, given = 0; k < TAPS * CI; k++) {
+                    float weight = 0;
+                    if (CI == GIVEN || k % CI < GIVEN)
+                        weight = from[given++ * CO + c];
+                    else  // of GREY: what rounding takes from a grey pixel's sum, which is far larger than what differs
+                        for (int one = given - GIVEN; one < given; one++)
+                            weight += from[one * CO + c] - cell(from[one * CO + c]);
+                    to[(k / 2 * CO + c) * 2 + k % 2] = cell(weight);
+                }
             return to;
         }
     }
@@ -178,7 +199,16 @@ template <int CI, int M, int CO> struct Down : Stage {
         last.add(b.get(), w, at(y), at(y));
     }
     static void largest(const Cell* up, const Cell* low, Cell* out) {  // of 2x2 pixels
-        if constexpr (CI % 8)
+        if constexpr (PAIRS && CI == PIXEL) {  // never negative: their bits are in the order of their values
+            typedef uint16_t H __attribute__((vector_size(16)));
+            H a, b, other;
+            std::memcpy(&a, up, sizeof a);
+            std::memcpy(&b, low, sizeof b);
+            a = a > b ? a : b;
+            other = __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3);
+            a = a > other ? a : other;
+            std::memcpy(out, &a, sizeof a / 2);
+        } else if constexpr (CI % 8)
             for (int c = 0; c < CI; c++) {
                 const Cell a = up[c] > up[CI + c] ? up[c] : up[CI + c], b = low[c] > low[CI + c] ? low[c] : low[CI + c];
                 out[c] = a > b ? a : b;
