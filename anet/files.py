@@ -182,7 +182,10 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 def printable(name: Path | str) -> str:
     """Give a file name as one harmless line for a terminal or a log: control bytes and bad UTF-8 are escaped."""
-    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = str(name)
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -181,7 +181,7 @@ def _content(path: Path | str, limits: Limits) -> bytes:
             if state.st_size > limits.bytes:
                 size = f"it has {state.st_size:,} bytes: {limits.bytes:,} at most are read"
                 raise ImageError(f"cannot read {printable(path)}: {size}")
-            return stream.read(limits.bytes + 1)
+            return stream.read(state.st_size + 1)  # room is made for all that is asked for
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
 

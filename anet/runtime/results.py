@@ -148,8 +148,8 @@ class _Drawn:
 def _draw(image: np.ndarray, report: Report, overlays: str, scaled: bool) -> _Drawn:
     """Draw and pack what is written of a picture; `image` is drawn into. `scaled` makes 255 of a mask's 1."""
     keep = np.asarray if image.size > 3 * AHEAD_PX else png_bytes
-    mask = keep(report.mask * 255 if scaled else report.mask)
     marked = report.mask.any()
+    mask = keep(report.mask * 255 if scaled else report.mask) if marked or keep is np.asarray else _blank(report.h, report.w)
     if overlays == NONE or (overlays == FOUND and not marked and report.verdict == "accept"):
         return _Drawn(report, mask, None)
     if marked:
@@ -157,6 +157,12 @@ def _draw(image: np.ndarray, report: Report, overlays: str, scaled: bool) -> _Dr
     elif (grey := _grey(image)) is not None:
         image = grey  # and nothing drawn into it: a third of the file and of the time
     return _Drawn(report, mask, keep(image))
+
+
+@functools.lru_cache(4)
+def _blank(h: int, w: int) -> bytes:
+    """Give the PNG of a mask without a defect, which most pictures of a line get."""
+    return png_bytes(np.zeros((h, w), np.uint8))
 
 
 def _grey(image: np.ndarray) -> np.ndarray | None:
@@ -200,8 +206,11 @@ def _rows(report: Report) -> Iterator[list[Any]]:
         yield [facts[column] for column in COLUMNS]
 
 
+PACK = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode  # ASCII: any file name comes back the same
+
+
 def _line(content: dict[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=True, allow_nan=False) + "\n"  # ASCII: any file name comes back the same
+    return PACK(content) + "\n"
 
 
 class _Lines:
