@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 
 from anet import __version__
 from anet.cli import app
+from anet.errors import ModelError
 from anet.files import UNSEALED, seal
 from anet.image import png_bytes, read_mask
 from anet.nets import ANet
@@ -384,6 +387,22 @@ def test_ctrl_c_says_what_is_complete_and_is_130(ready, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "inspect_paths", stopped)
     done = anet("inspect", ready / "bundle", ready / "pictures", "--out", tmp_path / "out")
     assert done == (130, "", "anet: stopped: 7 pictures are complete\n")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("conversion failed"), ModelError("OpenVINO cannot run")])
+def test_ctrl_c_that_foreign_code_makes_another_error_of_is_still_130(ready, tmp_path, monkeypatch, error):
+    def stopped(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            raise error from None
+
+    mine = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(results, "inspect_paths", stopped)
+    done = anet("inspect", ready / "bundle", ready / "pictures", "--out", tmp_path / "out")
+    assert done == (130, "", "anet: stopped\n")
+    assert signal.getsignal(signal.SIGINT) is mine
 
 
 def test_the_command_ends_a_user_error_with_one_line_and_code_2(ready):

@@ -1,8 +1,12 @@
 """The `anet` command itself: how any verb may end, and what every verb shares. Imports wait until a verb needs them."""
 
+import contextlib
 import os
+import signal
 import sys
-from typing import Annotated, Any
+import threading
+from collections.abc import Iterator
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,7 +27,8 @@ class Verbs(TyperGroup):
         """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 3 (warn), 130 (Ctrl-C) or 141 (unread)."""
         try:
             try:
-                return super().invoke(ctx)
+                with _ctrl_c():
+                    return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # here, not at exit, where a reader that is gone would be a traceback
         except AnetError as error:
@@ -39,6 +44,35 @@ class Verbs(TyperGroup):
             if (error.name or "").split(".")[0] not in TRAINING:
                 raise
             raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Make KeyboardInterrupt of whatever is raised after Ctrl-C, but for an exit that the verb chose.
+
+    Foreign code that calls Python back may make another error of it: OpenVINO's conversion says that it failed.
+    """
+    asked = False
+
+    def note(number: int, frame: Any) -> NoReturn:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    # A thread cannot set it, and whoever set another one knows why.
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if asked and not isinstance(error, typer.Exit):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _ending(code: int, reason: object) -> typer.Exit:
