@@ -1,6 +1,7 @@
 """The pages say what is true: their code runs, their links and anchors lead somewhere, the tests they name exist."""
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
@@ -215,3 +216,14 @@ def test_every_test_that_holds_a_promise_exists():
     for file, test in named:
         assert (ROOT / file).exists(), file
         assert not test or f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
+
+
+def test_the_table_of_few_labels_is_that_of_the_results():
+    spec = importlib.util.spec_from_file_location("print_few_labels", ROOT / "docs" / "print_few_labels.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text()
+    assert len(module.BLOCK.findall(page)) == 1
+    assert page == module.filled(page), "run: python docs/print_few_labels.py"
+    rows = [line for line in module.table(module.read_all(module.RESULTS)).splitlines()[2:]]
+    assert len(rows) == sum(bool(one["split"].get("pictures")) for one in module.read_all(module.RESULTS))

@@ -2,7 +2,7 @@
 
 An engine of ENGINES is a class with `depth`, how many frames are worth being worked on at once; `begin(frame)`, which
 starts one; and `end(begun)`, which waits for its probabilities. Each begun frame is ended. `run(frame)` does both, and
-`waits` says whether the thread that asks then waits for threads of the engine, or works itself. Safe in several threads.
+`waits` says whether who asks then waits for threads of the engine, or works itself. Safe in several threads.
 """
 
 import importlib.util

@@ -76,10 +76,12 @@ def inspect_paths(
     """Inspect all pictures of `paths` (files, and folders with all below them) into the new folder `out`.
 
     `overlays` are drawn of pictures where something was "found" (a pixel, or a rule that fired), of "all", or "none":
-    of a picture in order, the overlay is a copy, and on a line most are in order. A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
+    of a picture in order, the overlay is a copy, and on a line most are in order.
+
+    A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
     the counts so far. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
-    lies inside a folder to be inspected or `overlays` is none of the three, ImageError when there is no picture at all. On Ctrl-C the lines written so far
-    stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
+    lies inside a folder to be inspected or `overlays` is none of the three, ImageError when there is no picture at all.
+    On Ctrl-C the lines written so far stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
     """
     paths, out = [Path(path) for path in paths], Path(out)
     if overlays not in (FOUND, ALL, NONE):
@@ -149,7 +151,10 @@ def _draw(image: np.ndarray, report: Report, overlays: str, scaled: bool) -> _Dr
     """Draw and pack what is written of a picture; `image` is drawn into. `scaled` makes 255 of a mask's 1."""
     keep = np.asarray if image.size > 3 * AHEAD_PX else png_bytes
     marked = report.mask.any()
-    mask = keep(report.mask * 255 if scaled else report.mask) if marked or keep is np.asarray else _blank(report.h, report.w)
+    if marked or keep is np.asarray:
+        mask = keep(report.mask * 255 if scaled else report.mask)
+    else:
+        mask = _blank(report.h, report.w)
     if overlays == NONE or (overlays == FOUND and not marked and report.verdict == "accept"):
         return _Drawn(report, mask, None)
     if marked:
