@@ -17,6 +17,7 @@ from anet.training import feed
 from anet.training.feed import ZOOM, Batches, FramedSet, picture_statistics, repeat_factors, window
 
 torch.set_num_threads(1)
+ONE_CORE = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where tests run on a single one
 
 
 class Labels(FramedSet):
@@ -119,6 +120,7 @@ def test_framed_masks_keep_their_ids_and_padding_is_ignored(samples):
         assert (image[inner_h:] == PAD).all()
 
 
+@ONE_CORE
 def test_cached_or_not_and_with_workers_batches_are_the_same(samples):
     cached, fresh = FramedSet(samples, 3, Frame(64)), FramedSet(samples, 3, Frame(64))
     fresh.cache = None
@@ -142,6 +144,7 @@ def test_a_share_of_none_enlarges_nothing_and_large_defects_stay_whole(samples, 
     assert not torch.equal(masks(1.0, 1.0), masks(0.0, 1.0))
 
 
+@ONE_CORE
 def test_enlarged_windows_are_drawn_by_seed_epoch_and_place_alone(samples, monkeypatch):
     monkeypatch.setattr(feed, "LARGE", 1.0)  # defects here take a tenth of the picture and more
 

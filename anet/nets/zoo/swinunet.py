@@ -78,7 +78,8 @@ class WindowAttention(nn.Module):
         n, windows, tokens, c = x.shape
         qkv = self.qkv(x).reshape(n, windows, tokens, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)  # (N, windows, heads, tokens, c/heads) each
-        scores = (q * self.scale) @ k.transpose(-2, -1) + self.bias[self.pairs].permute(2, 0, 1)
+        bias = self.bias[self.pairs.flatten()].view(tokens, tokens, self.heads)  # by a matrix, OpenVINO 2026.0 fails
+        scores = (q * self.scale) @ k.transpose(-2, -1) + bias.permute(2, 0, 1)
         if mask is not None:
             scores = scores + mask
         x = scores.softmax(-1) @ v
