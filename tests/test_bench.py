@@ -1,5 +1,4 @@
 import copy
-import importlib.util
 import io
 import json
 import sys
@@ -22,6 +21,7 @@ from anet.bench.targets import targets
 from anet.errors import DataError, OptionError
 from anet.provenance import machine
 from anet.runtime.card import Card
+from tests.test_examples import load
 
 POSITIVE = st.floats(1e-3, 1e6)
 FACTS = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "threshold": 0.5, "min_area_px": 0}
@@ -248,10 +248,7 @@ def test_the_reference_is_the_network_itself():
 
 
 def test_the_tables_of_docs_speed_are_those_of_the_records():
-    root = Path(__file__).parent.parent
-    spec = importlib.util.spec_from_file_location("print_speed", root / "docs" / "print_speed.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(Path(__file__).parent.parent / "docs" / "print_speed.py")
     page = module.PAGE.read_text()
     assert page == module.filled(page), "run: python docs/print_speed.py"
     assert len(module.BLOCK.findall(page)) == page.count("<!-- printed from") > 0

@@ -1,7 +1,6 @@
 """The pages say what is true: their code runs, their links and anchors lead somewhere, the tests they name exist."""
 
 import contextlib
-import importlib.util
 import io
 import re
 import shlex
@@ -20,6 +19,7 @@ from anet.cli import app
 from anet.data.synthetic import synthesize
 from anet.image import read_image, read_mask, write_png
 from tests.test_calibrate import board
+from tests.test_examples import load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -219,11 +219,9 @@ def test_every_test_that_holds_a_promise_exists():
 
 
 def test_the_table_of_few_labels_is_that_of_the_results():
-    spec = importlib.util.spec_from_file_location("print_few_labels", ROOT / "docs" / "print_few_labels.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(ROOT / "docs" / "print_few_labels.py")
     page = module.PAGE.read_text()
     assert len(module.BLOCK.findall(page)) == 1
     assert page == module.filled(page), "run: python docs/print_few_labels.py"
-    rows = [line for line in module.table(module.read_all(module.RESULTS)).splitlines()[2:]]
-    assert len(rows) == sum(bool(one["split"].get("pictures")) for one in module.read_all(module.RESULTS))
+    found = module.read_all(module.RESULTS)
+    assert len(module.table(found).splitlines()[2:]) == sum(bool(one["split"].get("pictures")) for one in found)

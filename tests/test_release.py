@@ -1,6 +1,5 @@
 """What is released is what git holds, and the lowest versions allowed are written down."""
 
-import importlib.util
 import io
 import re
 import tarfile
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from anet import __version__
+from tests.test_examples import load
 
 ROOT = Path(__file__).parent.parent
 GIT = {"anet/__init__.py": b"one", "anet/data/splits/a.csv": b"two", "README.md": b"three", ".gitignore": b""}
@@ -18,10 +18,7 @@ GIT = {"anet/__init__.py": b"one", "anet/data/splits/a.csv": b"two", "README.md"
 
 def compare():
     """Give `.ci/compare.py`, which is no package."""
-    spec = importlib.util.spec_from_file_location("compare", ROOT / ".ci" / "compare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / ".ci" / "compare.py")
 
 
 def release(folder: Path, wheel: dict[str, bytes], sdist: dict[str, bytes]) -> Path:

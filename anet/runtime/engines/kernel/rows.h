@@ -21,7 +21,7 @@ constexpr int LANE = 16, REGISTERS = 4;
 #else
 constexpr int LANE = 8, REGISTERS = 2;
 #endif
-constexpr uint8_t GREY = 128;
+constexpr uint8_t GREY = 128;  // of 0..255: what fills a pixel up where cells go in pairs
 constexpr int EDGE = 2;  // zero pixels beside a row: a 1x5 convolution looks that far
 
 template <int L> struct Vector;
