@@ -1,6 +1,7 @@
 import copy
 import io
 import json
+import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from anet.bench import speed, whole
+from anet.bench.folder import folder_apart
 from anet.bench.picture import draw
 from anet.bench.rounds import Spread, calls_within, interleaved, ratios
 from anet.bench.show import compare, fell, markdown, print_bench, read_record, save, slug
 from anet.bench.speed import MODES, Plan, bench
 from anet.bench.subjects import FIGURE_9, names_of, precisions
 from anet.bench.targets import targets
-from anet.errors import DataError, OptionError
+from anet.errors import AnetError, DataError, OptionError
 from anet.provenance import machine
 from anet.runtime.card import Card
 from tests.test_examples import load
@@ -111,6 +113,13 @@ def test_the_whole_inspection_is_measured_in_stages_from_a_folder_and_from_a_fre
     assert list(found["stages_ms"]) == ["decode", "pre", "infer", "post"]
     assert found["folder"]["share"] > 0 and 0 <= found["folder"]["rejected"] <= found["pictures"]["count"] == 2
     assert found["start"]["warm_ms"]["median"] > 100 and found["start"]["memory_mb"] > 50
+
+
+def test_a_folder_is_measured_in_a_process_without_torch_which_says_why_it_fails(tmp_path):
+    code = "import sys, anet.bench.folder; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    with pytest.raises(AnetError, match="failed in a fresh process(?s:.)*is no model bundle"):
+        folder_apart(tmp_path / "nothing", tmp_path, 32, 32, "openvino", 1)
 
 
 def test_a_measurement_is_json_and_comes_back_from_its_file(measured, tmp_path):

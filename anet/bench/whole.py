@@ -6,26 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from anet.bench.rounds import Spread, interleaved
-from anet.bench.subjects import streams_of, surfaces
+from anet.bench.folder import folder_apart
+from anet.bench.rounds import Spread
 from anet.data.synthetic import surface
 from anet.errors import AnetError
 from anet.image import write_png
-from anet.runtime.engine import Engine
 from anet.runtime.inspector import STEPS, Inspector
-from anet.runtime.results import inspect_paths
 from anet.runtime.settings import FILE as SETTINGS
 
 PICTURES = 240  # of the folder; seeded, grey, as large as the network's input
 EVERY = 12  # of them has a defect, the others are even grey with noise: as on a line in order
-ROUNDS = 3
+ROUNDS = 10
 COLD, STARTS = 2, 5  # fresh processes without and with a kept network
 CHILD = """
 import sys
@@ -51,7 +48,7 @@ def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, A
         return {
             "pictures": {"count": len(pictures), "h": h, "w": w, "format": "png"},
             "stages_ms": _stages(bundle, pictures, engine),
-            "folder": _folder(bundle, place, len(pictures), h, w, engine),
+            "folder": folder_apart(bundle, place / "pictures", h, w, engine, ROUNDS),
             "start": _starts(bundle, pictures[0], place, engine),
         }
 
@@ -71,30 +68,6 @@ def _stages(bundle: Path, pictures: Sequence[Path], engine: str) -> dict[str, An
     inspector(pictures[0])
     timings = [inspector(path).timing_ms for path in pictures]
     return {step: Spread.of([one[step] for one in timings]).to_dict() for step in STEPS}
-
-
-def _folder(bundle: Path, place: Path, pictures: int, h: int, w: int, engine: str) -> dict[str, Any]:
-    """Set the ms a picture of a whole folder, masks and overlays written, beside those of the network alone."""
-    inspector, raw = (made(bundle, engine=engine, streams=streams_of(0)) for made in (Inspector, Engine))
-    frames, numbers = surfaces(h, w), count()
-
-    def alone() -> float:
-        started = time.perf_counter()
-        for _ in raw.stream(islice((frame for _ in iter(int, 1) for frame in frames), pictures)):
-            pass
-        return (time.perf_counter() - started) * 1000 / pictures
-
-    rejected = []
-
-    def folder() -> float:
-        summary = inspect_paths(inspector, [place / "pictures"], place / f"out-{next(numbers)}")
-        rejected.append(summary.rejected)
-        return summary.seconds * 1000 / pictures
-
-    found = interleaved({"raw": alone, "folder": folder}, ROUNDS)
-    shares = [one / other for one, other in zip(found["raw"], found["folder"], strict=True)]
-    values = {f"{name}_ms": Spread.of(times).to_dict() for name, times in found.items()}
-    return {**values, "share": Spread.of(shares).to_dict()["median"], "rejected": rejected[-1]}
 
 
 def _starts(bundle: Path, picture: Path, place: Path, engine: str) -> dict[str, Any]:
