@@ -15,6 +15,7 @@ from rich.console import Console
 
 from anet.errors import DataError
 from anet.files import printable
+from anet.training.recipes import changes_of, changes_text
 
 FORMAT = 2
 APART = ("speed", "int8")  # speeds of `anet bench`; a run's other precisions: no runs of their own (docs/speed.md)
@@ -33,21 +34,22 @@ BEGIN, END = "<!-- printed by `anet results` -->", "<!-- end of print -->"
 def place(
     data: str, task: str, protocol: str, network: str, recipe: str, seed: int, split_seed: int = 0, free: bool = False,
     epochs: int | None = None, batch: int | None = None, size: int = USUAL_SIZE, aux: bool | None = None,
-    init: str | None = None, pictures: int | None = None,
+    init: str | None = None, pictures: int | None = None, changes: Iterable[tuple[str, Any]] = (),
 ) -> str:  # fmt: skip
     """Give the name of a run: where its result lies below `results/`, without suffix. Equal runs, equal names.
 
     None is the recipe's own epochs and batch, and the network's own choice of auxiliary heads: these stay out of the
     name. All else is in it, so that a shorter run never passes for a whole one:
     `mt/defect+free/grouped-split1/anet-strong-e75-b8-size256-s0`; `anet-strong-from-anet-surface-n20-s0` started from
-    that model, with 20 labelled pictures of train and val.
+    that model, with 20 labelled pictures of train and val; `anet-strong-balance0.8-s0` has another value of the recipe.
     """
-    changes = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
-    changes += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
-    changes += f"-from-{start_name(init)}" if init else ""
-    changes += f"-n{pictures}" if pictures is not None else ""
+    told = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
+    told += "".join(f"-{one}" for one in changes_text(dict(changes), ""))
+    told += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
+    told += f"-from-{start_name(init)}" if init else ""
+    told += f"-n{pictures}" if pictures is not None else ""
     part = f"{protocol}-split{split_seed}" if split_seed else protocol
-    return f"{data}/{task}{'+free' * free}/{part}/{network}-{recipe}{changes}-s{seed}"
+    return f"{data}/{task}{'+free' * free}/{part}/{network}-{recipe}{told}-s{seed}"
 
 
 def start_name(model: str) -> str:
@@ -123,9 +125,11 @@ def summary(folder: Path) -> str:
 
 
 def _how(content: dict[str, Any]) -> str:
-    """Give the recipe's name with what it started from, and how few labels it had."""
+    """Give the recipe's name, what it had otherwise than now, what it started from, and how few labels it had."""
     start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
-    text = content["model"]["recipe"]["name"] + (f" from {start['name']}" if start else "")
+    recipe = content["model"]["recipe"]
+    text = ", ".join([recipe["name"], *changes_text(changes_of(recipe), " ")])
+    text += f" from {start['name']}" if start else ""
     return text + (f", {pictures} pictures" if pictures else "")
 
 

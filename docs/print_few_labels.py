@@ -6,6 +6,7 @@ from typing import Any
 
 from anet.files import atomic_write
 from anet.results import percent, read_all
+from anet.training.recipes import changes_of, changes_text
 
 ROOT = Path(__file__).parent.parent
 PAGE, RESULTS = ROOT / "docs" / "few-labels.md", ROOT / "results"
@@ -37,7 +38,9 @@ def _same(one: dict[str, Any]) -> tuple:
     """Give what a run with few labels shares with the one that had all of them."""
     model, split = one["model"], one["split"]
     where = one["data"]["name"], one["data"]["task"], split["protocol"], split["seed"]
-    return (*where, model["network"], model["recipe"]["name"], model["size"], model["seed"])
+    recipe = model["recipe"]
+    changed = tuple(changes_text(changes_of(recipe), " "))
+    return (*where, model["network"], recipe["name"], changed, model["size"], model["seed"])
 
 
 def _start(one: dict[str, Any]) -> str:

@@ -118,7 +118,7 @@ def test_the_whole_inspection_is_measured_in_stages_from_a_folder_and_from_a_fre
 def test_a_folder_is_measured_in_a_process_without_torch_which_says_why_it_fails(tmp_path):
     code = "import sys, anet.bench.folder; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    with pytest.raises(AnetError, match="failed in a fresh process(?s:.)*is no model bundle"):
+    with pytest.raises(AnetError, match=r"failed in a fresh process(?s:.)*is no model bundle"):
         folder_apart(tmp_path / "nothing", tmp_path, 32, 32, "openvino", 1)
 
 

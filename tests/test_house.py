@@ -36,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "study": PEOPLE | {"nets", "training", "runtime", "models", "evaluation", "results"},
     "bench": PEOPLE | {"nets", "training", "export", "runtime"},
     "models": BELOW | {"results", "shipped"},
-    "results": GROUND,
+    "results": GROUND | {"training"},  # its recipes: what a run had otherwise than they say now
     "evaluation": BELOW | {"models"},
     "operating": BELOW | {"models", "evaluation"},
     "auditing": BELOW | {"models", "evaluation"},

@@ -126,9 +126,14 @@ def test_the_longest_training_is_shown_even_where_a_shorter_one_scored_higher(so
     assert line_of(grid, "A-Net")[6] == "50.00" and any("100 epochs" in note for note in grid.notes)
 
 
-def test_validation_scores_other_splits_and_sound_pictures_fill_no_cell(sources):
+def test_validation_scores_other_splits_few_labels_other_starts_and_recipes_fill_no_cell(sources):
     one = put(sources.results)
-    for change in ({"data": {"part": "val"}}, {"split": {"seed": 1}}, {"data": {"free": True}}):
+    recipe = {**one["model"]["recipe"], "balance": 0.123}
+    changes = (
+        {"data": {"part": "val"}}, {"split": {"seed": 1}}, {"data": {"free": True}}, {"split": {"pictures": 20}},
+        {"model": {"init": {"name": "synthetic"}}}, {"model": {"recipe": recipe}},
+    )  # fmt: skip
+    for change in changes:
         other = {**one, **{key: {**one[key], **value} for key, value in change.items()}}
         assert cells([one], "sd900", "inclusion", "grouped") and not cells([other], "sd900", "inclusion", "grouped")
     assert not cells([{**one, "trained_on_another_split_of_this_data": True}], "sd900", "inclusion", "grouped")

@@ -24,6 +24,7 @@ from anet.study.plan import Run, check_plan, look_at_plan, read_plan
 from anet.study.score import score_run
 from anet.study.show import Estimate, device_here, print_lines, show_plan, true_macs
 from anet.study.work import Settings, environment, make_slots, run_plan
+from anet.training.recipes import STRONG
 from tests.tiny import Moments, make_set, processes
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +65,13 @@ def study(tmp_path, root, monkeypatch):
     return work
 
 
+def toml(value):
+    """Give a value of TOML in one line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {toml(one)}' for key, one in value.items())} }}"
+    return json.dumps(value)
+
+
 def places(tmp_path, seed):
     return Places.of(replace(RUN, seed=seed).name, tmp_path / "runs", tmp_path / "results")
 
@@ -87,6 +95,8 @@ def test_a_shorter_run_says_so_in_its_name():
     assert replace(RUN, epochs=75).name == "squares/defect/given/anet-strong-e75-s0"
     changed = replace(RUN, batch=8, size=256, split_seed=1, free=True, seed=3)
     assert changed.name == "squares/defect+free/given-split1/anet-strong-b8-size256-s3"
+    changed = replace(RUN, epochs=75, changes=(("balance", 0.5), ("flips", False)))
+    assert changed.name == "squares/defect/given/anet-strong-e75-balance0.5-flipsoff-s0"
 
 
 def test_each_result_here_lies_where_its_content_says():
@@ -134,6 +144,14 @@ def test_a_plan_is_every_combination_once_with_what_differs_from_the_recipe(tmp_
     assert plan.runs[0] == replace(RUN, batch=4) and plan.runs[1] == replace(RUN, recipe="paper", epochs=100, batch=4)
 
 
+def test_a_plan_can_change_a_recipe_and_what_is_its_own_value_is_no_change(tmp_path):
+    path = plan_file(tmp_path, [0])
+    path.write_text(f"{path.read_text()}change = {{ lr = {STRONG.lr}, balance = 1, flips = false }}\n")
+    (run,) = read_plan(path).runs
+    assert run == replace(RUN, changes=(("balance", 1), ("flips", False)))
+    assert Job.from_json(Job(run, "d", "r", "s", "cpu", "32", (0,)).to_json()).run == run
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "plans").glob("*.toml")), ids=lambda path: path.name)
 def test_the_plans_that_ship_are_sound(path):
     plan, faults = look_at_plan(path)
@@ -151,12 +169,14 @@ def test_the_plans_that_ship_are_sound(path):
         ({"size": 100}, "128 would work"), ({"epochs": 0}, "epochs is 0"), ({"batch": 1.5}, "batch is 1.5"),
         ({"free": 1}, "free is 1"), ({"data": "square"}, "no data 'square': did you mean 'squares'?"),
         ({"data": 3}, "data is 3"), ({"sizes": 3}, "unknown key 'sizes': did you mean 'size'?"),
+        ({"change": 3}, "change is 3: a table"), ({"change": {"balanse": 1}}, "'balance' is near"),
+        ({"change": {"balance": 2}}, "balance is 2: a number from 0 to 1"), ({"change": {"flips": 1}}, "flips is 1: "),
         ({"seeds": list(range(400)), "split_seeds": list(range(400))}, "means 160000 runs"),
     ],
 )  # fmt: skip
 def test_every_fault_of_a_row_is_named_with_what_would_work(tmp_path, more, said):
     facts = {"data": "squares", "tasks": ["defect"], "protocols": ["given"], "networks": ["anet"], **more}
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
+    lines = "".join(f"{key} = {toml(value)}\n" for key, value in facts.items())
     path = tmp_path / "plan.toml"
     path.write_text(f'[data]\nsquares = "squares"\n[[runs]]\n{lines}')
     plan, faults = look_at_plan(path)
@@ -280,7 +300,7 @@ def _killed(text, moment):
 
 
 def test_a_killed_run_goes_on_is_scored_on_both_parts_and_never_passes_for_another(tmp_path, root):
-    one = job(tmp_path, root, epochs=2, batch=4, size=32)
+    one = job(tmp_path, root, epochs=2, batch=4, size=32, changes=(("balance", 0.5),))
     here = Places.of(one.run.name, Path(one.runs), Path(one.results))
     process = processes.Process(target=_killed, args=(one.to_json(), "resume.safetensors 2"))
     process.start()
@@ -296,9 +316,10 @@ def test_a_killed_run_goes_on_is_scored_on_both_parts_and_never_passes_for_anoth
     assert content["scores"]["pictures"] == 4 and content["validation"]["scores"]["pictures"] == 2
     assert content["threshold"]["chosen"] in ("validation", "default") and len(content["model"]["sha256"]) == 64
     assert content["closely"]["by_size"] and content["model"]["recipe"]["batch"] == 4
+    assert content["model"]["recipe"]["balance"] == 0.5 and "| strong, balance 0.5 |" in table(tmp_path / "results")
     assert [one["outcome"] for one in read_diary(here.diary)] == [None, "done"]
     assert state_of(one.run, here).kind == "done" and len(read_all(tmp_path / "results")) == 1
-    with pytest.raises(ModelError, match=r"holds the run squares/.*-e2-b4-size32-s0, not x: move it away"):
+    with pytest.raises(ModelError, match=r"holds the run squares/.*-e2-b4-balance0.5-size32-s0, not x: move it away"):
         score_run(here.folder, tmp_path / "results", name="x")
     here.result.unlink()
     other = replace(one, run=replace(one.run, epochs=5))

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
 from anet.training.checkpoint import load_model
 from anet.training.predictor import Predictor
-from anet.training.recipes import PAPER, RECIPES, STRONG, find_recipe
+from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change
 from anet.training.train import Options, resume, train
 from tests.tiny import make_set, outcome, processes, tiny
 
@@ -94,6 +95,33 @@ def test_given_numbers_replace_the_recipes_own_and_none_do_not():
     for name in ("epochs", "batch"):
         with pytest.raises(OptionError, match=f"{name} is 0"):
             find_recipe("paper", **{name: 0})
+
+
+def test_a_changed_recipe_knows_what_it_has_otherwise_and_an_unchanged_one_has_nothing():
+    texts = ("balance=0.5", "flips=off", "optimizer=sgd", "lr=0.004", "clip=2")
+    changed = find_recipe("strong", changes=dict(map(read_change, texts)))
+    assert changed == dataclasses.replace(STRONG, balance=0.5, flips=False, optimizer="sgd", clip=2.0)
+    found = changes_of(changed.to_dict())
+    assert changes_text(found, " ") == ["balance 0.5", "clip 2", "flips off", "optimizer sgd"]
+    assert find_recipe("strong", changes=found) == changed
+    assert not changes_of(find_recipe("strong", 3, 4).to_dict()) and not changes_of({"name": "strong"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("balanced=0.5", "'balance' is near"), ("epochs=3", "it has an option of its own, --epochs"), ("xyz=1", "lr, "),
+        ("balance", "KEY=VALUE would work"), ("=1", "KEY=VALUE would work"), ("balance=", "KEY=VALUE would work"),
+        ("balance=1.1", "balance is 1.1: a number from 0 to 1"), ("balance=nan", "balance is nan"),
+        ("balance=much", "balance is 'much'"), ("balance=on", "balance is True"), ("lr=0", "lr is 0.0: more than 0"),
+        ("ema=1", "ema is 1.0: 0 or more and less than 1"), ("clip=inf", "clip is inf"), ("clip=-1", "clip is -1.0"),
+        ("flips=1", "flips is 1.0: on or off would work"), ("optimizer=lion", "sgd or adamw would work"),
+        ("optimizer=on", "sgd or adamw would work"), ("name=x", "no value 'name'"),
+    ],
+)  # fmt: skip
+def test_a_change_that_cannot_be_is_refused_with_what_would_work(text, said):
+    with pytest.raises(OptionError, match=re.escape(said)):
+        find_recipe("strong", changes=dict([read_change(text)]))
 
 
 # --- a whole training

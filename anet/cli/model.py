@@ -52,9 +52,14 @@ def train(
     pictures: Annotated[
         int | None, typer.Option(help="Use only so many labelled pictures, of train and val together.")
     ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Another value of the recipe, such as balance=0.5; may be repeated."),
+    ] = None,
 ) -> None:
     """Train a network; killed at any moment, --resume ends in the same weights."""
     from anet.pipeline import train_run
+    from anet.training.recipes import read_change
     from anet.training.train import Options
 
     options = None
@@ -64,6 +69,7 @@ def train(
         options = Options(
             data, task, free, network, recipe, epochs, batch, size, seed, protocol, split_seed, name, runs, device,
             devices, precision, workers, compiled, save_every, aux, pictures,
+            dict(map(read_change, change or ())),
         )  # fmt: skip
     raise typer.Exit(train_run(options, resume, console, init))
 

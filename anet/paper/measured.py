@@ -16,7 +16,7 @@ from anet.paper.published_scores import Column
 from anet.results import percent, read_all
 from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
-from anet.training.recipes import RECIPES
+from anet.training.recipes import RECIPES, changes_of
 
 PROTOCOLS = ("paper", "grouped")  # random as the paper's; leak-free
 CHOICE = "Of several recipes or lengths of training, the longest is shown, whatever its score."
@@ -57,7 +57,10 @@ class Cell:
 
 
 def cells(ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str) -> dict[str, Cell]:
-    """Give each network's cell on one task: of its longest training, all seeds. Without the sound pictures apart."""
+    """Give each network's cell on one task: of its longest training, all seeds. Without the sound pictures apart.
+
+    Only trainings from scratch on all labelled pictures count, with the recipe as it is now.
+    """
     groups: dict[str, dict[tuple, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
     for one in ledger:
         about, parts, model = one["data"], one["split"], one["model"]
@@ -67,6 +70,8 @@ def cells(ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str)
         if one.get("trained_on_another_split_of_this_data") or percent(one, "iou") is None:
             continue
         recipe = model["recipe"]
+        if model.get("init") or parts.get("pictures") or changes_of(recipe):
+            continue
         groups[model["network"]][recipe["epochs"], recipe["name"], recipe["batch"], model["size"]][model["seed"]] = one
     return {network: _cell(max(found.items(), key=lambda item: item[0])[1]) for network, found in groups.items()}
 

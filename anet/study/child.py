@@ -44,7 +44,9 @@ class Job:
     def from_json(cls, text: str) -> "Job":
         """Read what `to_json` gave."""
         facts = json.loads(text)
-        return cls(**{**facts, "run": Run(**facts["run"]), "cores": tuple(facts["cores"])})
+        run = facts["run"]
+        run = Run(**{**run, "changes": tuple((key, value) for key, value in run["changes"])})
+        return cls(**{**facts, "run": run, "cores": tuple(facts["cores"])})
 
 
 def main(text: str) -> int:
@@ -109,7 +111,7 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
         training.Options(
             Path(job.data), run.task, run.free, run.network, run.recipe, run.epochs, run.batch, run.size, run.seed,
             run.protocol, run.split_seed, folder.name, folder.parent, job.device, precision=job.precision,
-            pictures=run.pictures,
+            pictures=run.pictures, changes=dict(run.changes),
         ),
         console,
         open_start(run.init) if run.init else None,

@@ -81,7 +81,7 @@ def _finished(run: Run, places: Places) -> State:
     except AnetError as error:
         return State("failed", str(error))
     own, now = content["model"]["recipe"], RECIPES[run.recipe].to_dict()
-    now |= {key: value for key in ("epochs", "batch") if (value := getattr(run, key)) is not None}
+    now |= {key: value for key in ("epochs", "batch") if (value := getattr(run, key)) is not None} | dict(run.changes)
     if changed := [f"{key} {own.get(key)} there, {value} now" for key, value in now.items() if own.get(key) != value]:
         return State("outdated", f"recipe {run.recipe} has changed: {', '.join(changed[:3])}")
     iou = percent(content, "iou")

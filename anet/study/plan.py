@@ -17,12 +17,12 @@ from anet.frame import Frame
 from anet.nets import NETWORKS
 from anet.results import USUAL_SIZE, place
 from anet.runtime.verdicts.rules_file import Fault, nearest
-from anet.training.recipes import RECIPES
+from anet.training.recipes import RECIPES, changes_of, check_change
 
 MOST_BYTES, MOST_RUNS, MOST = 2**20, 100_000, 2**31
 LISTS = {"tasks": None, "protocols": None, "networks": None, "recipes": ["strong"], "seeds": [0], "split_seeds": [0]}
 NUMBERS = ("epochs", "batch", "size", "pictures")
-ROW_KEYS = ("data", *LISTS, *NUMBERS, "free", "init")
+ROW_KEYS = ("data", *LISTS, *NUMBERS, "free", "init", "change")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]*")  # of data and tasks: parts of a path
 
 
@@ -43,6 +43,7 @@ class Run:
     seed: int
     init: str | None = None  # name or path of a model to start from
     pictures: int | None = None  # labelled ones, of train and val together
+    changes: tuple[tuple[str, Any], ...] = ()  # values instead of the recipe's own
 
     @property
     def name(self) -> str:
@@ -217,12 +218,24 @@ class _Reader:
                 if isinstance(name, str) and name not in names:
                     self.error(where, f"no {key[:-1]} {name!r:.80}{nearest(name, names)}")
         numbers = {key: self._number(where, key, row[key]) for key in NUMBERS if key in row}
+        change = self._change(where, row.get("change", {}), lists["recipes"])
         if len(self.faults) > before:
             return ()
         if (many := _many(lists.values())) > MOST_RUNS:
             self.error(where, f"means {many} runs: {MOST_RUNS} at most")
             return ()
-        return _product(str(data), free, lists, numbers, init)
+        return _product(str(data), free, lists, numbers, init, change)
+
+    def _change(self, where: str, change: Any, recipes: list) -> dict[str, Any]:
+        if not isinstance(change, dict):
+            self.error(where, f"change is {change!r:.80}: a table such as {{ balance = 0.5 }} would work")
+            return {}
+        for recipe, (key, value) in product(filter(RECIPES.__contains__, recipes), change.items()):
+            try:
+                check_change(RECIPES[recipe], key, value)
+            except OptionError as error:
+                self.error(where, f"change: {error}")
+        return change
 
     def _list(self, where: str, key: str, value: Any) -> list:
         kind, what = (int, "whole numbers from 0 up") if key.endswith("seeds") else (str, "names")
@@ -256,7 +269,12 @@ def _many(lists: Iterable[list]) -> int:
 
 
 def _product(
-    data: str, free: bool, lists: dict[str, list], numbers: dict[str, int | None], init: str | None
+    data: str,
+    free: bool,
+    lists: dict[str, list],
+    numbers: dict[str, int | None],
+    init: str | None,
+    change: dict[str, Any],
 ) -> Iterator[Run]:
     """Give every combination; a number that is the recipe's own is None, so that equal runs are equal."""
     order = ("seeds", "split_seeds", "protocols", "tasks", "recipes", "networks")  # a first seed of all comes first
@@ -264,7 +282,9 @@ def _product(
         own = RECIPES[recipe]
         given = {key: numbers.get(key) for key in ("epochs", "batch")}
         unusual = {key: None if value == getattr(own, key) else value for key, value in given.items()}
+        changed = changes_of({**change, "name": recipe})
         yield Run(
             data, task, free, protocol, split_seed, network, recipe, **unusual, size=numbers.get("size") or USUAL_SIZE,
             seed=seed, init=init, pictures=numbers.get("pictures"),
+            changes=tuple(sorted(changed.items())),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from anet.results import FORMAT, place
 from anet.scoring.evaluate import evaluate
 from anet.scoring.threshold import choose_threshold
 from anet.study.ledger import read_metrics, speed_of
-from anet.training.recipes import RECIPES, Recipe
+from anet.training.recipes import RECIPES, Recipe, changes_of
 
 CHANGEABLE = ("epochs", "batch")  # without making another recipe of it: they go into the name
 
@@ -22,7 +22,7 @@ def score_run(
 
     The test split is opened here, after training, with a threshold from validation. `data` is needed when the pictures
     lie elsewhere by now; `name` is what the result must be called. Raises ModelError: not finished, other pictures,
-    another recipe than the present one of that name, another name; DataError, ImageError, OutputError.
+    another name; DataError, ImageError, OutputError.
     """
     from anet.training.run import read_plan
 
@@ -74,9 +74,10 @@ def _training(plan: Any, rows: list[dict[str, str]], about: dict[str, Any], wall
 
 
 def name_of(plan: Any, about: dict[str, Any]) -> str:
-    """Give the name of the run that a run folder holds. Raises ModelError for a recipe that is no longer what it was.
+    """Give the name of the run that a run folder holds. Raises ModelError for a recipe of an unknown name.
 
-    `plan` is a `anet.training.run.Plan`, `about` the provenance beside it. Two trainings must not share a name.
+    `plan` is a `anet.training.run.Plan`, `about` the provenance beside it. Two trainings must not share a name: what
+    the recipe had otherwise than the present one of its name is in it.
     """
     from anet.nets import aux_by_default
 
@@ -84,13 +85,11 @@ def name_of(plan: Any, about: dict[str, Any]) -> str:
     if recipe.name not in RECIPES:
         raise ModelError(f"recipe {recipe.name!r} is none of {', '.join(RECIPES)}: its run has no place among results")
     own, mine = RECIPES[recipe.name].to_dict(), recipe.to_dict()
-    if other := [key for key in own if own[key] != mine[key] and key not in CHANGEABLE]:
-        told = ", ".join(f"{key} {mine[key]} then, {own[key]} now" for key in other)
-        raise ModelError(f"the run was trained with another recipe {recipe.name}: {told}")
     numbers = {key: mine[key] for key in CHANGEABLE if mine[key] != own[key]}
     aux = None if plan.aux == aux_by_default(plan.network) else plan.aux
     data, split = about["data"], about["split"]
     return place(
         data["name"], data["task"], split["protocol"], plan.network, recipe.name, plan.seed, split["seed"], plan.free,
-        size=plan.size, aux=aux, init=plan.init, pictures=plan.pictures, **numbers,
+        size=plan.size, aux=aux, init=plan.init, pictures=plan.pictures,
+        changes=changes_of(mine).items(), **numbers,
     )  # fmt: skip

@@ -3,7 +3,9 @@
 import dataclasses
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from anet.errors import OptionError
 
@@ -83,15 +85,83 @@ def rate_of(network: object, recipe: Recipe) -> float:
     return getattr(network, "adam_rate", 1.0) if recipe.optimizer == "adamw" else 1.0
 
 
-def find_recipe(name: str, **changes: int | None) -> Recipe:
-    """Give the recipe `name` with the given `epochs` or `batch` instead of its own. Raises OptionError."""
+APART = ("name", "epochs", "batch")  # have options of their own, or make no other recipe
+CHOICES = {"optimizer": ("sgd", "adamw"), "schedule": ("constant", "one-cycle")}
+SWITCHES = {"on": True, "off": False}
+RANGES = {  # what is said of it, and whether it holds; of the other numbers 0 to 1
+    "lr": ("more than 0 and at most 1", lambda value: 0 < value <= 1),
+    "momentum": ("0 or more and less than 1", lambda value: 0 <= value < 1),
+    "ema": ("0 or more and less than 1", lambda value: 0 <= value < 1),
+    "clip": ("0 or more", lambda value: 0 <= value < math.inf),
+}
+
+
+def find_recipe(
+    name: str, epochs: int | None = None, batch: int | None = None, changes: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Give the recipe `name` with what is given instead of its own; `changes` are of any other value.
+
+    Raises OptionError: no such recipe or value, epochs or batch below 1, a change as `check_change` refuses it.
+    """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1)
         raise OptionError(
             f"no recipe {name!r}: {' and '.join(RECIPES)} exist" + (f", {near[0]!r} is near" if near else "")
         )
-    given = {key: value for key, value in changes.items() if value is not None}
+    given = {key: value for key, value in (("epochs", epochs), ("batch", batch)) if value is not None}
     for key, value in given.items():
         if value < 1:
             raise OptionError(f"{key} is {value}: at least 1 is needed")
-    return dataclasses.replace(RECIPES[name], **given)
+    own = RECIPES[name]
+    given |= {key: check_change(own, key, value) for key, value in (changes or {}).items()}
+    return dataclasses.replace(own, **given)
+
+
+def check_change(recipe: Recipe, key: str, value: Any) -> bool | float | str:
+    """Give `value` as `recipe` may have it under `key`. Raises OptionError: no such key, or a value that cannot be."""
+    own = recipe.to_dict()
+    keys = [one for one in own if one not in APART]
+    if key not in keys:
+        near = difflib.get_close_matches(key, keys, n=1)
+        hint = f"it has an option of its own, --{key}" if key in APART[1:] else f"{', '.join(keys)} would work"
+        raise OptionError(f"no value {key!r:.80} of a recipe to change: " + (f"{near[0]!r} is near" if near else hint))
+    if key in CHOICES or isinstance(own[key], bool):
+        allowed = CHOICES.get(key, (True, False))
+        if type(value) is not type(own[key]) or value not in allowed:
+            words = " or ".join(_word(one) for one in allowed)
+            raise OptionError(f"{key} is {value!r:.80}: {words} would work")
+        return value
+    said, holds = RANGES.get(key, ("a number from 0 to 1", lambda value: 0 <= value <= 1))
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not holds(value):
+        raise OptionError(f"{key} is {value!r:.80}: {said} would work")
+    return float(value)
+
+
+def read_change(text: str) -> tuple[str, bool | float | str]:
+    """Read `KEY=VALUE` of a command line: a number, on, off or a word. Raises OptionError."""
+    key, given, value = text.partition("=")
+    if not (key and given and value):
+        raise OptionError(f"{text!r:.80} changes nothing: KEY=VALUE would work, such as balance=0.5")
+    try:
+        return key, SWITCHES[value] if value in SWITCHES else float(value)
+    except ValueError:
+        return key, value
+
+
+def changes_of(recipe: Mapping[str, Any]) -> dict[str, bool | float | str]:
+    """Give what a recipe's row, from a run or a result, has otherwise than the present one of its name.
+
+    Without epochs and batch, and without what the row does not say. Nothing for a recipe that is none of RECIPES.
+    """
+    own = RECIPES[recipe["name"]].to_dict() if recipe.get("name") in RECIPES else {}
+    return {key: recipe[key] for key in own if key not in APART and recipe.get(key, own[key]) != own[key]}
+
+
+def changes_text(changes: Mapping[str, Any], between: str) -> list[str]:
+    """Give each change as `key`, `between` and its value: "on" and "off" for the switches."""
+    return [f"{key}{between}{_word(value)}" for key, value in sorted(changes.items())]
+
+
+def _word(value: bool | float | str) -> str:
+    words = {one: word for word, one in SWITCHES.items()}
+    return words[value] if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

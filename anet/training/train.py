@@ -3,8 +3,8 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class Options:
     save_every: int = 0
     aux: bool | None = None
     pictures: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  # of the recipe: `find_recipe`
 
 
 def train(options: Options, console: Console, start: Start | None = None) -> Path | None:
@@ -71,7 +72,7 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
     """
     accelerator = find_device(options.device)
     precision = find_precision(options.precision, accelerator)
-    recipe = find_recipe(options.recipe, epochs=options.epochs, batch=options.batch)
+    recipe = find_recipe(options.recipe, options.epochs, options.batch, options.changes)
     aux = aux_by_default(options.network) if options.aux is None else options.aux
     Frame(options.size)
     check_step(options.network, aux, recipe.batch, options.size)
