@@ -225,3 +225,16 @@ def test_the_table_of_few_labels_is_that_of_the_results():
     assert page == module.filled(page), "run: python docs/print_few_labels.py"
     found = module.read_all(module.RESULTS)
     assert len(module.table(found).splitlines()[2:]) == sum(bool(one["split"].get("pictures")) for one in found)
+
+
+def test_the_curves_of_few_labels_have_a_panel_a_task_and_a_point_for_each_number_of_pictures():
+    module = load(ROOT / "docs" / "print_few_labels.py")
+    found = module.few(module.read_all(module.RESULTS))
+    points = {
+        (one["data"]["task"], bool(one["model"].get("init")), one["split"]["pictures"]) for one in found
+    }  # of several seeds, one
+    with module.style():
+        panels = module.draw(module.read_all(module.RESULTS)).axes
+    assert [axes.get_title() for axes in panels] == sorted({f"sd900, {one['data']['task']}" for one in found})
+    lines = [line for axes in panels for line in axes.lines if line.get_label() != "all pictures"]
+    assert sum(len(line.get_xdata()) for line in lines) == len(points) and module.PICTURE.exists()
