@@ -142,7 +142,7 @@ def test_a_run_folder_holds_what_it_should(data, trained):
     assert facts.network == "anet" and facts.class_names == ("background", "kind1") and facts.size == 32
     about = facts.provenance
     assert about["data"]["digest"] == load(data).digest()
-    assert about["recipe"] == dataclasses.replace(STRONG, epochs=3, batch=3).to_dict()
+    assert about["recipe"] == dataclasses.replace(STRONG, epochs=3, batch=3, settle=0.0).to_dict()
     assert about["split"]["protocol"] == split(load(data)).protocol
     assert {"seed", "commit", "versions", "machine", "threshold", "epoch", "step"} <= about.keys()
     rows = run.read_history(folder)
@@ -157,6 +157,15 @@ def test_the_best_epoch_is_neither_blind_for_small_nor_for_large_defects():
     late = {"val_iou": 0.02, "val_iou_mean_pictures": 0.23}
     none = {"val_iou": None, "val_iou_mean_pictures": None}
     assert fit.goodness(none) == 0.0 < fit.goodness(early) < fit.goodness(late)
+
+
+@pytest.mark.parametrize(("settle", "kept"), [(0.0, 1), (0.5, 3), (0.8, 4), (1.0, 5)])
+def test_the_best_epoch_is_one_after_the_rate_has_settled(data, tmp_path, monkeypatch, settle, kept):
+    monkeypatch.setattr(fit, "goodness", lambda row: 1 / row["epoch"])  # the earlier, the luckier
+    folder, text = go(tiny(data, tmp_path, epochs=5, changes={"settle": settle}))
+    assert load_model(folder)[1].provenance["epoch"] == kept
+    marked = [int(line.split("/")[0].split()[1]) for line in text.splitlines() if " * " in line]
+    assert marked == sorted({1, kept})  # before, the best so far: a run that is stopped has one
 
 
 def test_metrics_tell_what_the_saved_weights_score(data, trained):

@@ -39,9 +39,9 @@ def make_set(folder: Path, classes: int = 2) -> Path:
 
 
 def tiny(data: Path, runs: Path, **changes) -> Options:
-    """Give options of a training of 9 steps, in the run folder `runs/run`."""
+    """Give options of a training of 9 steps, in the run folder `runs/run`, any epoch of which may be the best."""
     options = Options(data, size=32, epochs=EPOCHS, batch=3, seed=SEED, name="run", runs=runs, device="cpu")
-    return replace(options, **{"compiled": False, **changes})
+    return replace(options, **{"compiled": False, "changes": {"settle": 0.0}, **changes})
 
 
 def start(options: Options | None, folder: Path, signals: dict[int, int] | None = None, kill_at: int | str = 0):

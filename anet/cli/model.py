@@ -52,9 +52,11 @@ def train(
     pictures: Annotated[
         int | None, typer.Option(help="Use only so many labelled pictures, of train and val together.")
     ] = None,
-    change: Annotated[
+    changes: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Another value of the recipe, such as balance=0.5; may be repeated."),
+        typer.Option(
+            "--change", metavar="KEY=VALUE", help="Another value of the recipe, such as balance=0.5; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Train a network; killed at any moment, --resume ends in the same weights."""
@@ -69,7 +71,7 @@ def train(
         options = Options(
             data, task, free, network, recipe, epochs, batch, size, seed, protocol, split_seed, name, runs, device,
             devices, precision, workers, compiled, save_every, aux, pictures,
-            dict(map(read_change, change or ())),
+            dict(map(read_change, changes or ())),
         )  # fmt: skip
     raise typer.Exit(train_run(options, resume, console, init))
 

@@ -133,7 +133,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
                 "val_iou": scores.miou, "val_iou_mean_pictures": mean_defect(scores.iou_mean_pictures),
                 "pictures_per_s": round(speed, 2),
             }  # fmt: skip
-            is_best = goodness(row) > state.best
+            unsettled = bool(state.best_epoch) and not recipe.settled(state.best_epoch - 1)
+            is_best = goodness(row) > state.best or (recipe.settled(epoch) and unsettled)
             if is_best:
                 state.best, state.best_epoch = goodness(row), epoch + 1
             state.history.append(row)

@@ -37,6 +37,7 @@ class Recipe:
     ramp: float = 0.0  # share of all epochs over which all of the above but turns come in; 0: there from the start
     balance: float = 0.0  # share of all steps over which class-balanced entropy fades into eq. (6); 0 is off
     rare: float = 0.0  # classes in less than this share of pictures are shown more often (repeat factor); 0 is off
+    settle: float = 0.0  # share of all epochs before which none is kept as the best, once a later one is there
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
@@ -54,6 +55,10 @@ class Recipe:
         """Give the share of pictures of `epoch` (0-based) that augmentation may touch beyond turns: 0 rising to 1."""
         return min(1.0, epoch / (self.ramp * self.epochs)) if self.ramp else 1.0
 
+    def settled(self, epoch: int) -> bool:
+        """Say whether `epoch` (0-based) may be kept as the best for good; the last one always may."""
+        return epoch + 1 >= self.settle * self.epochs
+
     def balance_at(self, step: int, steps: int) -> float:
         """Give the balanced share of the loss at `step` (0-based) of `steps`: 1 first, then less, then 0."""
         return max(0.0, 1.0 - step / (self.balance * steps)) if self.balance else 0.0
@@ -68,9 +73,12 @@ PAPER = Recipe("paper", "sgd", lr=3e-4, weight_decay=1e-4, epochs=2000, batch=16
 # - the warps at full strength from the start: validation IoU (mean of pictures) 0.04 after 8 epochs, turns alone 0.30;
 # - eq. (6) in full from a tenth of the steps on: after 25 epochs only the blowholes, the most frequent kind, are found;
 #   with balanced entropy still in it, breaks, cracks and frays are found by epoch 11.
+# Of 20 labelled pictures 3 validate, and the luckiest of 400 epochs is an early one: on 77 other labelled pictures, of
+# no part of the split's test, epoch 10 of inclusions has IoU 0.56, the last 0.65 (patches, scratches: no difference).
 STRONG = Recipe(
     "strong", "adamw", lr=4e-3, weight_decay=1e-2, epochs=100, batch=16, schedule="one-cycle", warmup=0.1, clip=1.0,
     ema=0.99, affine=0.5, elastic=0.1, photometric=0.2, zoom=0.3, paste=0.3, ramp=0.5, balance=0.8, rare=0.3,
+    settle=0.8,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, STRONG)}
