@@ -267,6 +267,13 @@ def test_a_job_survives_its_way_over_a_command_line(tmp_path, root):
     assert Job.from_json(one.to_json()) == one
 
 
+def test_a_plan_that_names_no_epochs_means_the_recipes_own_also_of_few_pictures(tmp_path, root, monkeypatch):
+    asked = []
+    monkeypatch.setattr("anet.training.train.train", lambda options, *rest: asked.append(options))
+    child.train_or_go_on(job(tmp_path, root, pictures=4), tmp_path / "x", Console(file=StringIO()))
+    assert [(one.epochs, one.batch) for one in asked] == [(STRONG.epochs, STRONG.batch)]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(TrainingError("loss is\nnan"), "loss is nan"), (RuntimeError("out of memory"), "RuntimeError: out of memory")],

@@ -13,6 +13,8 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from anet.cli import app
@@ -22,7 +24,7 @@ from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
 from anet.training.checkpoint import load_model
 from anet.training.predictor import Predictor
-from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change
+from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change, sized
 from anet.training.train import Options, resume, train
 from tests.tiny import make_set, outcome, processes, tiny
 
@@ -105,6 +107,28 @@ def test_a_changed_recipe_knows_what_it_has_otherwise_and_an_unchanged_one_has_n
     assert changes_text(found, " ") == ["balance 0.5", "clip 2", "flips off", "optimizer sgd"]
     assert find_recipe("strong", changes=found) == changed
     assert not changes_of(find_recipe("strong", 3, 4).to_dict()) and not changes_of({"name": "strong"})
+
+
+@given(st.integers(1, 3000), st.none() | st.integers(1, 32), st.sampled_from([STRONG, PAPER]))
+def test_few_pictures_get_as_many_steps_as_they_need_and_many_the_recipes_own(pictures, batch, recipe):
+    found = sized(dataclasses.replace(recipe, batch=batch or recipe.batch), pictures, batch)
+    assert found.epochs * math.ceil(pictures / found.batch) >= 1000
+    assert found.epochs >= recipe.epochs and batch in (None, found.batch)
+    if recipe is PAPER or pictures > 16 * 10:
+        assert found.epochs == recipe.epochs or batch
+
+
+@pytest.mark.parametrize(
+    ("given_", "found"),
+    [({}, (1000, 8)), ({"batch": 4}, (500, 4)), ({"epochs": 7}, (7, 16)), ({"recipe": "paper"}, (2000, 16))],
+)
+def test_eight_pictures_are_trained_with_for_a_thousand_steps_where_nothing_is_said(
+    data, tmp_path, monkeypatch, given_, found
+):
+    module = sys.modules["anet.training.train"]
+    monkeypatch.setattr(module, "go", lambda fabric, plan, *rest, **how: plan.recipe)
+    recipe = train(Options(data, size=32, runs=tmp_path, device="cpu", **given_), quiet())
+    assert (recipe.epochs, recipe.batch) == found
 
 
 @pytest.mark.parametrize(

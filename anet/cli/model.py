@@ -17,7 +17,9 @@ def train(
     free: Free = False,
     network: Annotated[str, typer.Option(help="Network to train; an unknown one lists all.")] = "anet",
     recipe: Annotated[str, typer.Option(help="paper (SGD, 2000 epochs) or strong.")] = "strong",
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Instead of the recipe's; by itself more for few pictures.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures a step and device, instead of the recipe's.")] = None,
     size: Annotated[int, typer.Option(help="Side of the network's square input, a multiple of 32.")] = 224,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,

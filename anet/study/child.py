@@ -20,6 +20,7 @@ from anet.errors import AnetError, ModelError
 from anet.files import printable
 from anet.study.ledger import Places, attempt, lock, wall_s
 from anet.study.plan import Run
+from anet.training.recipes import RECIPES
 
 DONE, FAILED, BUSY, STOPPED = 0, 2, 75, 130  # exit codes; 75: another process has this run (EX_TEMPFAIL)
 
@@ -107,11 +108,12 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
         training.resume(folder, console)
         return
     remove_stub(folder)
+    own = RECIPES[run.recipe]  # as it is: `anet train` would give few pictures more epochs
     training.train(
         training.Options(
-            Path(job.data), run.task, run.free, run.network, run.recipe, run.epochs, run.batch, run.size, run.seed,
-            run.protocol, run.split_seed, folder.name, folder.parent, job.device, precision=job.precision,
-            pictures=run.pictures, changes=dict(run.changes),
+            Path(job.data), run.task, run.free, run.network, run.recipe, run.epochs or own.epochs,
+            run.batch or own.batch, run.size, run.seed, run.protocol, run.split_seed, folder.name, folder.parent,
+            job.device, precision=job.precision, pictures=run.pictures, changes=dict(run.changes),
         ),
         console,
         open_start(run.init) if run.init else None,

@@ -91,5 +91,5 @@ def name_of(plan: Any, about: dict[str, Any]) -> str:
     return place(
         data["name"], data["task"], split["protocol"], plan.network, recipe.name, plan.seed, split["seed"], plan.free,
         size=plan.size, aux=aux, init=plan.init, pictures=plan.pictures,
-        changes=changes_of(mine).items(), **numbers,
+        changes=changes_of(about["recipe"]).items(), **numbers,
     )  # fmt: skip

@@ -96,6 +96,7 @@ def rate_of(network: object, recipe: Recipe) -> float:
 APART = ("name", "epochs", "batch")  # have options of their own, or make no other recipe
 CHOICES = {"optimizer": ("sgd", "adamw"), "schedule": ("constant", "one-cycle")}
 SWITCHES = {"on": True, "off": False}
+FEW_STEPS, FEW_BATCH = 1000, 8  # what few pictures get: of 17, the recipe's own epochs would be 200 steps
 RANGES = {  # what is said of it, and whether it holds; of the other numbers 0 to 1
     "lr": ("more than 0 and at most 1", lambda value: 0 < value <= 1),
     "momentum": ("0 or more and less than 1", lambda value: 0 <= value < 1),
@@ -123,6 +124,18 @@ def find_recipe(
     own = RECIPES[name]
     given |= {key: check_change(own, key, value) for key, value in (changes or {}).items()}
     return dataclasses.replace(own, **given)
+
+
+def sized(recipe: Recipe, pictures: int, batch: int | None = None) -> Recipe:
+    """Give `recipe` with more epochs, of smaller batches, where its own would be fewer than FEW_STEPS steps.
+
+    `pictures` train; `batch` is kept where one is given. The schedule's form stays, for it counts in shares.
+    """
+    if recipe.epochs * math.ceil(pictures / recipe.batch) >= FEW_STEPS:
+        return recipe
+    batch = batch or min(recipe.batch, FEW_BATCH)
+    epochs = max(recipe.epochs, math.ceil(FEW_STEPS / math.ceil(pictures / batch)))
+    return dataclasses.replace(recipe, epochs=epochs, batch=batch)
 
 
 def check_change(recipe: Recipe, key: str, value: Any) -> bool | float | str:

@@ -27,7 +27,7 @@ from anet.training.events import TensorBoard
 from anet.training.fit import Stopped, fit, statistics
 from anet.training.memory import keep_memory
 from anet.training.progress import Display
-from anet.training.recipes import find_recipe
+from anet.training.recipes import find_recipe, sized
 from anet.training.run import Plan
 from anet.training.start import START, Start, check_start, keep_start, read_start
 
@@ -83,6 +83,8 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
         check_start(start, options.network)
     dataset = load(options.data, options.task, options.free)
     parts = fewer(split(dataset, options.protocol, options.split_seed), options.pictures, options.seed)
+    if options.epochs is None:
+        recipe = sized(recipe, len(parts.train), options.batch)
     fabric = launch(accelerator, options.devices, precision)
     compiled = options.compiled
     if compiled is None:
