@@ -110,7 +110,7 @@ def test_a_run_says_what_it_started_from_and_goes_on_without_it(first, tmp_path)
 
 
 def test_the_result_is_named_by_what_it_started_from_and_by_its_pictures(first, tmp_path):
-    options = tiny(first.parent / "data", tmp_path, epochs=1, pictures=4)
+    options = tiny(first.parent / "data", tmp_path, epochs=1, pictures=4, changes={})
     said = StringIO()
     assert train_run(options, None, Console(file=said, width=300), str(first)) == 0
     assert "starts from first" in said.getvalue() and "4 of 10 labelled pictures" in said.getvalue()

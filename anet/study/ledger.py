@@ -75,14 +75,18 @@ def state_of(run: Run, places: Places) -> State:
 
 
 def _finished(run: Run, places: Places) -> State:
-    """Say what a result file is worth to a run: one of an earlier recipe of the same name is not its result."""
+    """Say what a result file is worth to a run: one of an earlier recipe of the same name is not its result.
+
+    Of a value that the file does not name, the recipe knew nothing yet; see `changes_of`.
+    """
     try:
         content = read(places.result)
     except AnetError as error:
         return State("failed", str(error))
     own, now = content["model"]["recipe"], RECIPES[run.recipe].to_dict()
     now |= {key: value for key in ("epochs", "batch") if (value := getattr(run, key)) is not None} | dict(run.changes)
-    if changed := [f"{key} {own.get(key)} there, {value} now" for key, value in now.items() if own.get(key) != value]:
+    other = {key: value for key, value in now.items() if own.get(key, value) != value}
+    if changed := [f"{key} {own[key]} there, {value} now" for key, value in other.items()]:
         return State("outdated", f"recipe {run.recipe} has changed: {', '.join(changed[:3])}")
     iou = percent(content, "iou")
     return State("done", "no defect on test" if iou is None else f"test IoU {iou:.1f}", now["epochs"])
