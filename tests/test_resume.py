@@ -136,20 +136,8 @@ def anet(*words, **how):
 
 def command(data, runs):
     sizes = ["--size", 32, "--epochs", EPOCHS, "--batch", 3, "--seed", SEED]
-    return [
-        "train",
-        data,
-        *sizes,
-        "--name",
-        "run",
-        "--runs",
-        runs,
-        "--device",
-        "cpu",
-        "--no-compile",
-        "--change",
-        "settle=0",
-    ]
+    where = ["--name", "run", "--runs", runs, "--device", "cpu", "--no-compile"]
+    return ["train", data, *sizes, *where, "--change", "settle=0"]
 
 
 def test_the_real_command_killed_and_resumed_ends_in_the_same_bits(data, straight, tmp_path):

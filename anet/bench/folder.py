@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from itertools import count, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,7 +41,7 @@ def folder(bundle: Path, pictures: Path, h: int, w: int, engine: str, rounds: in
 
     def alone() -> float:
         started = time.perf_counter()
-        for _ in raw.stream(islice((frame for _ in iter(int, 1) for frame in frames), many)):
+        for _ in raw.stream(islice(cycle(frames), many)):
             pass
         return (time.perf_counter() - started) * 1000 / many
 

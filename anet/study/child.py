@@ -46,7 +46,7 @@ class Job:
         """Read what `to_json` gave."""
         facts = json.loads(text)
         run = facts["run"]
-        run = Run(**{**run, "changes": tuple((key, value) for key, value in run["changes"])})
+        run = Run(**{**run, "changes": tuple(map(tuple, run["changes"]))})
         return cls(**{**facts, "run": run, "cores": tuple(facts["cores"])})
 
 
