@@ -475,6 +475,13 @@ def test_an_unmeasured_network_or_size_is_scaled_by_true_multiply_accumulates(tm
     )
 
 
+def test_a_run_with_few_pictures_does_not_say_how_many_there_are(tmp_path, root):
+    few = result("anet", 224, 10.0, train=17)
+    few["split"]["pictures"] = 20
+    estimate = Estimate(read_plan(plan_file(tmp_path, [0])), root, [few, result("anet", 224, 10.0)], device_here())
+    assert estimate.hours(RUN, State("missing")) == pytest.approx(100 * 240 / 10 / 3600)
+
+
 def test_nothing_known_is_no_number(tmp_path, root):
     plan = read_plan(plan_file(tmp_path, [0]))
     assert Estimate(plan, root, [], device_here()).hours(RUN, State("missing")) is None

@@ -121,6 +121,8 @@ class Estimate:
         best, found = 0, None
         for content in self.ledger:
             data, split = content["data"], content["split"]
+            if split.get("pictures"):
+                continue  # that many of all
             its = (data["name"], data["task"], data["free"], split["protocol"], split["seed"])
             alike = 1 + (its[3:] == key[3:]) if its[:3] == key[:3] else 0
             if alike > best:
