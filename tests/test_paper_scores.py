@@ -237,6 +237,16 @@ def test_every_form_holds_every_row_and_csv_the_same_figures(sources):
     assert texts["latex"].count(r"\begin{tabular}") == texts["latex"].count(r"\end{tabular}") == 3
 
 
+def test_the_notes_name_the_trainings_of_the_tables_own_networks_only(sources):
+    put(sources.results)
+    put(sources.results, network="anet-light-wide")
+    put(sources.results, network="enet")
+    fourth, third = (render(table(number, "iou", sources), "md") for number in (4, 3))
+    assert "A-Net, grouped: recipe" in fourth and "ENet, grouped: recipe" in fourth
+    assert "anet-light-wide, grouped" not in fourth and "anet-light-wide, grouped" in third
+    assert "ENet, grouped" not in third
+
+
 @given(st.text())
 def test_latex_gets_no_character_that_it_would_read_as_an_order(text):
     orders = r"\\[&%$#_{}]|\\text(backslash|asciitilde|asciicircum)\{\}|\\checkmark\{\}|\$(\\(pm|times|ge)|-)\$"

@@ -76,14 +76,14 @@ def as_csv(grids: Sequence[Grid]) -> str:
 
 
 def as_latex(grid: Grid) -> str:
-    """Give a `table` environment that needs no package but amssymb (the check mark); notes are comments' neighbours."""
+    """Give a `table` environment that needs no package but amssymb (the check mark), with the notes below."""
     columns = "".join("l" if heading in grid.words else "r" for heading in grid.head)
     lines = [" & ".join(tex(cell.replace("\n", " ")) for cell in each) + r" \\" for each in (grid.head, *grid.rows)]
     notes = "".join(f"\\par {tex(note)}\n" for note in grid.notes)
     body = "\n".join([lines[0], r"\hline", *lines[1:]])
     return (
-        f"\\begin{{table}}\n\\caption{{{tex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n\\hline\n{body}\n\\hline\n"
-        f"\\end{{tabular}}\n{{\\footnotesize\n{notes}}}\n\\end{{table}}\n"
+        f"\\begin{{table}}\n\\centering\n\\caption{{{tex(grid.title)}}}\n\\begin{{tabular}}{{{columns}}}\n\\hline\n"
+        f"{body}\n\\hline\n\\end{{tabular}}\n{{\\footnotesize\\raggedright\n{notes}\\par}}\n\\end{{table}}\n"
     )
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from anet.nets import build
-from anet.nets.ablation import ABLATIONS
 from anet.nets.anet import TABLE_II, ANet
 from anet.nets.complexity import count
 from anet.paper.grid import Grid
@@ -77,7 +76,8 @@ def _column(number: int, column: Column, rows: Mapping[str, Row], ledger: Sequen
     here_head = tuple(name for protocol in PROTOCOLS for name in (f"here:\n{protocol}", "off", "rank"))
     head = ("network", "printed", "rank", *here_head)
     title = f"Table {ROMAN[number]}, {column.title}: IoU in percent, printed and here"
-    return Grid(title, head, tuple(lines), ("network",), tuple(_notes(number, column, found, missing)), tuple(flat))
+    notes = tuple(_notes(number, column, rows, found, missing))
+    return Grid(title, head, tuple(lines), ("network",), notes, tuple(flat))
 
 
 def _missing(column: Column, rows: Iterable[str], found: Mapping[str, Mapping[str, Cell]], price: Price) -> dict:
@@ -114,7 +114,7 @@ def ranks(values: Mapping[str, float | None]) -> dict[str, str]:
     }
 
 
-def _notes(number: int, column: Column, found: Mapping, missing: Mapping) -> Iterable[str]:
+def _notes(number: int, column: Column, rows: Mapping, found: Mapping, missing: Mapping) -> Iterable[str]:
     yield f"here: {PUBLIC.get(column.data, column.data)}; paper: random parts of its sizes; {GROUPED}"
     if number == 3:
         yield UNFAIR
@@ -122,7 +122,7 @@ def _notes(number: int, column: Column, found: Mapping, missing: Mapping) -> Ite
         yield "–: did not converge, as the paper says"
     for protocol in PROTOCOLS:
         for network, cell in found[protocol].items():
-            if number != 3 or network in ABLATIONS:
+            if network in rows:
                 yield f"{TITLES.get(network, network)}, {protocol}: {cell.how}"
     if any(found.values()):
         yield CHOICE
