@@ -90,7 +90,7 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
     keys = ("iou", "iou_mean_pictures", "dice", "precision", "recall")
     return (
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
-        model["network"], _how(content), f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
+        model["network"], how(content), f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
         *(_cell([percent(content, key)]) for key in keys),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
@@ -98,7 +98,7 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
 
 def table(folder: Path) -> str:
     """Give all results below `folder` as a Markdown table, sorted by path. Raises DataError."""
-    return _markdown(HEAD, map(row, _some(folder)))
+    return markdown(HEAD, map(row, _some(folder)))
 
 
 def summary(folder: Path) -> str:
@@ -110,7 +110,7 @@ def summary(folder: Path) -> str:
     for content in _some(folder):
         split, model, recipe, data = content["split"], content["model"], content["model"]["recipe"], content["data"]
         task = f"{data['task']} with sound ones" if data["free"] else data["task"]
-        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], _how(content))
+        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], how(content))
         rows[(*head, *(str(one) for one in (recipe["epochs"], recipe["batch"], model["size"])))].append(content)
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
@@ -121,10 +121,10 @@ def summary(folder: Path) -> str:
         )
         for head, same in rows.items()
     )
-    return _markdown(SUMMARY_HEAD, cells)
+    return markdown(SUMMARY_HEAD, cells)
 
 
-def _how(content: dict[str, Any]) -> str:
+def how(content: dict[str, Any]) -> str:
     """Give the recipe's name, what it had otherwise than now, what it started from, and how few labels it had."""
     start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
     recipe = content["model"]["recipe"]
@@ -155,5 +155,6 @@ def _cell(values: list[float | None]) -> str:
     return f"{statistics.fmean(known):.1f}{spread}"
 
 
-def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Give a Markdown table."""
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ("---",) * len(head), *rows))

@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "study": PEOPLE | {"nets", "training", "runtime", "models", "evaluation", "results"},
     "bench": PEOPLE | {"nets", "training", "export", "runtime"},
     "models": BELOW | {"results", "shipped"},
+    "comparing": PEOPLE | {"results"},
     "results": GROUND | {"training"},  # its recipes: what a run had otherwise than they say now
     "evaluation": BELOW | {"models"},
     "operating": BELOW | {"models", "evaluation"},
@@ -43,7 +44,8 @@ ARROWS: dict[str, set[str]] = {
     "pack": BELOW | {"models", "evaluation", "pipeline", "shipped"},
     "pipeline": BELOW | {"models", "evaluation", "results", "shipped"},
     "cli": BELOW
-    | {"auditing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results", "study", "paper"},
+    | {"auditing", "comparing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results"}
+    | {"study", "paper"},
     "__init__": set(),
     "__main__": {"cli"},
 }

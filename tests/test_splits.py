@@ -157,7 +157,7 @@ def test_grouped_neu_seg_is_near_the_official_sizes_without_its_leak(seed):
 
 def test_random_splits_of_magnetic_tile_leak_and_say_so():
     data = published("mt")
-    tile = known.groups(data)
+    tile = known.groups(data.name, data.names)
     found = split(data, "paper", 0)
     train = {tile[sample.name] for sample in (*found.train, *found.val)}
     leaks = sum(tile[sample.name] in train for sample in found.test)

@@ -7,6 +7,7 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import Data, Engine, Free, Model, Precision, Protocol, SplitSeed, Task, Threads
+from anet.errors import OptionError
 from anet.files import printable
 
 
@@ -149,8 +150,15 @@ def results(
     seeds: Annotated[
         bool, typer.Option("--summary", help="One row for all seeds of a run: mean ± standard deviation.")
     ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option("--against", help="Other networks less this one, trained alike: difference with 95 % interval."),
+    ] = None,
 ) -> None:
     """Print the table of all results as Markdown."""
+    from anet.comparing import against
     from anet.results import summary, table
 
-    print(summary(folder) if seeds else table(folder), end="")
+    if network and seeds:
+        raise OptionError("--summary and --against are two tables: give one of them")
+    print(against(folder, network) if network else summary(folder) if seeds else table(folder), end="")

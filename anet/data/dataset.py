@@ -75,6 +75,11 @@ class Dataset:
         """Number of a network's outputs for this task: one (sigmoid) for one class of defect, else softmax over all."""
         return channels_of(self.classes)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the samples, in their order."""
+        return tuple(sample.name for sample in self.samples)
+
     def digest(self) -> str:
         """Give the SHA-256 over names and content of all pictures and masks: what exactly was trained on."""
         total = hashlib.sha256()

@@ -17,22 +17,22 @@ SEEDS = 5  # split_seed0 to split_seed4 in the lists
 LISTED_TESTS = ("sd900", "mt")  # the sets whose lists hold ready tests
 
 
-def groups(dataset: Dataset) -> dict[str, str] | None:
+def groups(data: str, names: Iterable[str]) -> dict[str, str] | None:
     """Give sample name -> group for a published set, None for any other. Raises DataError for a picture not listed.
 
     A sound magnetic tile belongs to the defective tile that was shot within 450 numbers of it, where there is one:
     then it shows the same tile and must go where that goes.
     """
-    if dataset.name == "sd900":
-        return _of(dataset, {_stem(row["file"]): row["group"] for row in _rows("sd900")})
-    if dataset.name == "neu_seg":
-        return _of(dataset, {f"{row['split']}/{_stem(row['file'])}": row["group"] for row in _rows("neu_seg")})
-    if dataset.name == "mt":
+    if data == "sd900":
+        return _of(data, {_stem(row["file"]): row["group"] for row in _rows("sd900")}, names)
+    if data == "neu_seg":
+        return _of(data, {f"{row['split']}/{_stem(row['file'])}": row["group"] for row in _rows("neu_seg")}, names)
+    if data == "mt":
         sound = list(_rows("mt-free"))
         tiles = {_stem(row["file"]): row["tile_group"] for row in _rows("mt")}
         near = {_stem(r["file"]): r["defect_tile_group_within_450_frames"] for r in sound}
         tiles |= {name: tile for name, tile in near.items() if tile}
-        return _of(dataset, merged([tiles, {_stem(row["file"]): row["free_group_gap450"] for row in sound}]))
+        return _of(data, merged([tiles, {_stem(row["file"]): row["free_group_gap450"] for row in sound}]), names)
     return None
 
 
@@ -41,7 +41,7 @@ def tests(dataset: Dataset, seed: int) -> dict[str, str]:
     if seed >= SEEDS:
         raise DataError(f"no list for seed {seed}: the grouped splits of {dataset.name} have seeds 0 to {SEEDS - 1}")
     listed = {_stem(row["file"]): row[f"split_seed{seed}"] for row in _rows(dataset.name)}
-    return _of(dataset, listed, (sample.name for sample in dataset.samples if sample.mask))
+    return _of(dataset.name, listed, (sample.name for sample in dataset.samples if sample.mask))
 
 
 def merged(partitions: Iterable[dict[str, str]]) -> dict[str, str]:
@@ -64,13 +64,12 @@ def merged(partitions: Iterable[dict[str, str]]) -> dict[str, str]:
     return {name: top(node)[1] for name, node in first.items()}
 
 
-def _of(dataset: Dataset, listed: dict[str, str], names: Iterable[str] | None = None) -> dict[str, str]:
-    names = [sample.name for sample in dataset.samples] if names is None else list(names)
-    keys = {name: _key(dataset.name, name) for name in names}
+def _of(data: str, listed: dict[str, str], names: Iterable[str]) -> dict[str, str]:
+    keys = {name: _key(data, name) for name in names}
     strange = [name for name, key in keys.items() if key not in listed]
     if strange:
         raise DataError(
-            f"{len(strange)} pictures are not of the published {dataset.name}: {listing.some(strange)}; "
+            f"{len(strange)} pictures are not of the published {data}: {listing.some(strange)}; "
             "remove them, or use the layout of a plain folder (images/ and masks/)"
         )
     return {name: listed[key] for name, key in keys.items()}

@@ -61,7 +61,7 @@ def showing(inside: set[str], groups: dict[str, str], pairs: list[Pair], outside
 def _known(dataset: Dataset, parts: dict[str, str], files: dict[str, str]) -> Iterator[Finding]:
     """Find groups known from the shipped lists, or from the layout, that are torn apart."""
     try:
-        listed = known.groups(dataset) or {}
+        listed = known.groups(dataset.name, dataset.names) or {}
     except DataError as error:
         yield Finding("warning", "not as published", (), str(error))
         listed = {}

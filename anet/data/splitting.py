@@ -52,7 +52,7 @@ def split(dataset: Dataset, protocol: str | None = None, seed: int = 0) -> Split
 
 def grouped_samples(dataset: Dataset) -> tuple[list[Sample], str]:
     """Give the samples with `group` filled, and how: by the shipped lists, or by search for near-duplicates."""
-    found, how = known.groups(dataset), "the shipped list"
+    found, how = known.groups(dataset.name, dataset.names), "the shipped list"
     if found is None:
         from anet.data import similar  # decodes every picture: only where it is needed
 
@@ -106,7 +106,7 @@ def _paper(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
     source = (
         f"paper: random with seed {seed}, {len(rest)}/{len(test)} in the paper's proportion, 15 % of training held out"
     )
-    group = known.groups(dataset)
+    group = known.groups(dataset.name, dataset.names)
     if group:
         source += _leak([group[sample.name] for sample in (*train, *val)], [group[sample.name] for sample in test])
     return train, val, test, source

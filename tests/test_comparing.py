@@ -1,0 +1,136 @@
+"""Networks against one another: the paired bootstrap's laws, and the table of `anet results --against`."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anet.comparing import against
+from anet.errors import DataError, OptionError
+from anet.results import END, read
+from anet.scoring.paired import paired
+from tests.test_cli import anet
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "results/sd900/inclusion/grouped/anet-strong-e80-s0.json"
+
+
+@st.composite
+def counts(draw, pictures: int = 6) -> np.ndarray:
+    seeds = draw(st.integers(1, 3))
+    both = draw(st.lists(st.integers(0, 50), min_size=seeds * pictures, max_size=seeds * pictures))
+    more = draw(st.lists(st.integers(1, 50), min_size=seeds * pictures, max_size=seeds * pictures))
+    hit = np.array(both).reshape(seeds, pictures)
+    return np.stack([hit, hit + np.array(more).reshape(seeds, pictures)], -1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts(), counts())
+def test_the_difference_is_that_of_summed_counts_and_turns_round_with_its_sides(one, other):
+    there, back = paired(one, other, "abcdef"), paired(other, one, "abcdef")
+    mean = [100 * (each[..., 0].sum(1) / each[..., 1].sum(1)).mean() for each in (one, other)]
+    assert there.points == pytest.approx(mean[0] - mean[1]) == pytest.approx(-back.points)
+    assert (there.low, there.high) == (pytest.approx(-back.high), pytest.approx(-back.low))
+    assert there.told == -back.told
+
+
+@settings(max_examples=20, deadline=None)
+@given(counts())
+def test_a_network_is_not_told_apart_from_itself(one):
+    same = paired(one, one, "abcdef")
+    assert (same.points, same.low, same.high, same.told) == (0, 0, 0, 0)
+
+
+def test_a_network_that_is_better_on_every_picture_is_told_and_a_lucky_one_is_not():
+    base = np.stack([np.full((1, 20), 50), np.full((1, 20), 100)], -1)
+    better, lucky = base.copy(), base.copy()
+    better[..., 0] += 5
+    lucky[0, 0, 0] += 50
+    names = [str(number) for number in range(20)]
+    assert paired(better, base, names).told == 1 and paired(base, better, names).told == -1
+    assert paired(lucky, base, names).points > 0 and paired(lucky, base, names).told == 0
+
+
+def test_pictures_that_fail_together_tell_less_than_as_many_that_fail_alone():
+    rng = np.random.default_rng(0)
+    base = np.stack([np.full((1, 40), 50), np.full((1, 40), 100)], -1)
+    other = base.copy()
+    other[0, :, 0] += np.repeat(rng.integers(-20, 30, 8), 5)  # eight strips of five crops
+    alone = paired(other, base, [str(number) for number in range(40)])
+    strips = paired(other, base, [str(number // 5) for number in range(40)])
+    assert strips.points == alone.points
+    assert strips.high - strips.low > 1.5 * (alone.high - alone.low)
+
+
+def test_nothing_marked_and_nothing_labelled_is_no_difference():
+    none = np.zeros((1, 3, 2), int)
+    assert paired(none, none, "abc") is None
+    one = none.copy()
+    one[0, 0] = (1, 2)
+    assert paired(one, one, "abc").points == 0  # draws without that picture say nothing, and warn of nothing
+
+
+def put(folder: Path, name: str, network: str = "enet", seed: int = 0, hits: float = 1.0, **more) -> None:
+    content = deepcopy(read(RESULT))
+    content["model"] |= {"network": network, "seed": seed}
+    for key, value in more.items():
+        content[key] |= value
+    for picture in content["pictures"]:
+        picture["hit_px"] = int(picture["hit_px"] * hits)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def cells(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()[2:]]
+
+
+def test_the_table_compares_what_was_trained_alike_over_all_seeds(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "anet", seed=1)
+    put(tmp_path, "c", hits=0.7)
+    put(tmp_path, "d", "stdc", hits=0.7, split={"seed": 1})  # another split
+    put(tmp_path, "e", "esnet", model={"size": 256})
+    put(tmp_path, "f", "erfnet", model={"init": {"name": "anet-surface"}})
+    ((*_, network, seeds, own, its, of, points, interval, told),) = cells(against(tmp_path, "anet"))
+    assert (network, seeds, of, told) == ("enet", "1", "2", "behind")
+    assert float(points) == pytest.approx(float(own) - float(its), abs=0.11)
+    low, high = map(float, interval.split(" to "))
+    assert low <= float(points) <= high < 0
+
+
+@pytest.mark.parametrize("key", ["pictures", "hit_px", "other"])
+def test_a_result_without_its_pictures_is_named(tmp_path, key):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b")
+    content = json.loads((tmp_path / "b.json").read_text())
+    if key == "pictures":
+        del content["pictures"]
+    elif key == "other":
+        content["pictures"][0]["name"] = "elsewhere"
+    else:
+        del content["pictures"][0][key]
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=content["name"]):
+        against(tmp_path, "anet")
+
+
+def test_nothing_to_compare_says_what_there_is(tmp_path):
+    put(tmp_path, "a", "anet")
+    with pytest.raises(OptionError, match=r"nothing to compare with network 'unet'.*results of anet;"):
+        against(tmp_path, "unet")
+
+
+def test_two_tables_at_once_are_refused(tmp_path):
+    ended = anet("results", tmp_path, "--summary", "--against", "anet")
+    assert ended.code == 2 and "two tables" in ended.err
+
+
+def test_readme_shows_what_the_command_prints():
+    ended = anet("results", ROOT / "results", "--against", "anet")
+    begin = "<!-- printed by `anet results --against anet` -->"
+    assert (ROOT / "README.md").read_text().split(begin)[1].split(END)[0].strip() == ended.out.strip()
