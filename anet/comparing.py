@@ -41,7 +41,7 @@ def against(folder: Path, network: str) -> str:
             f"there are results of {', '.join(trained) or 'none'}; two must share data, split, recipe and epochs"
         )
     head = (
-        "data", "task", "protocol", "recipe", "epochs", "network", "seeds", "IoU", f"IoU of {network}", "seeds",
+        "data", "task", "protocol", "recipe", "epochs", "network", "seeds", "IoU", f"IoU of {network}", f"seeds of {network}",
         "difference", f"{CONFIDENCE:.0%} interval", "is",
     )  # fmt: skip
     return markdown(head, rows)
