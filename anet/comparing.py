@@ -10,7 +10,7 @@ import numpy as np
 from anet.data import known
 from anet.errors import AnetError, DataError, OptionError
 from anet.files import printable
-from anet.results import how, markdown, read_all
+from anet.results import how, markdown, read_some
 from anet.scoring.paired import CONFIDENCE, Difference, paired
 
 SAID = {1: "ahead", -1: "behind", 0: "not told apart"}
@@ -21,10 +21,10 @@ def against(folder: Path, network: str) -> str:
 
     Compared are trainings that differ in nothing but the network (data, split, recipe, epochs, batch, size, labels,
     start), over all seeds that each has; of tasks with one class of defect, since results hold no counts for others.
-    Raises DataError for a folder that cannot be read, OptionError when there is nothing to compare.
+    Raises DataError for a folder without results or with a broken one, OptionError when there is nothing to compare.
     """
     same: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for content in read_all(folder):
+    for content in read_some(folder):
         if len(content["model"]["class_names"]) == 2:
             same[_training(content)][content["model"]["network"]].append(content)
     rows = [
@@ -41,8 +41,8 @@ def against(folder: Path, network: str) -> str:
             f"there are results of {', '.join(trained) or 'none'}; two must share data, split, recipe and epochs"
         )
     head = (
-        "data", "task", "protocol", "recipe", "epochs", "network", "seeds", "IoU", f"IoU of {network}", f"seeds of {network}",
-        "difference", f"{CONFIDENCE:.0%} interval", "is",
+        "data", "task", "protocol", "recipe", "epochs", "network", "seeds", "IoU", f"IoU of {network}",
+        f"seeds of {network}", "difference", f"{CONFIDENCE:.0%} interval", "is",
     )  # fmt: skip
     return markdown(head, rows)
 

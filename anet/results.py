@@ -98,7 +98,7 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
 
 def table(folder: Path) -> str:
     """Give all results below `folder` as a Markdown table, sorted by path. Raises DataError."""
-    return markdown(HEAD, map(row, _some(folder)))
+    return markdown(HEAD, map(row, read_some(folder)))
 
 
 def summary(folder: Path) -> str:
@@ -107,7 +107,7 @@ def summary(folder: Path) -> str:
     Two runs are of one row when they differ in nothing but their seed; the standard deviation is that of a sample.
     """
     rows = defaultdict(list)
-    for content in _some(folder):
+    for content in read_some(folder):
         split, model, recipe, data = content["split"], content["model"], content["model"]["recipe"], content["data"]
         task = f"{data['task']} with sound ones" if data["free"] else data["task"]
         head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], how(content))
@@ -139,7 +139,8 @@ def print_result_file(path: Path, console: Console) -> None:
     console.print(", ".join(f"{key} {cells[key]}" for key in HEAD[7:]), highlight=False, soft_wrap=True)
 
 
-def _some(folder: Path) -> list[dict[str, Any]]:
+def read_some(folder: Path) -> list[dict[str, Any]]:
+    """Read as `read_all`. Raises DataError when there is none, too."""
     found = read_all(folder)
     if not found:
         raise DataError(f"{printable(folder)} holds no result file: `anet eval ... --out FILE` writes one")
