@@ -1,7 +1,7 @@
-"""The networks of `results/` against one of them: same pictures, same training, and what the test pictures can tell."""
+"""The trainings of `results/` against one another: the same pictures, and what the test pictures can tell."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,67 +11,70 @@ from anet.data import known
 from anet.errors import AnetError, DataError, OptionError
 from anet.files import printable
 from anet.results import how, markdown, read_some
-from anet.scoring.paired import CONFIDENCE, Difference, paired
+from anet.scoring.paired import CONFIDENCE, paired
 
+Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
 SAID = {1: "ahead", -1: "behind", 0: "not told apart"}
 
 
 def against(folder: Path, network: str) -> str:
-    """Give a Markdown table: each network's IoU on test less that of `network`, with its interval; see `paired`.
+    """Give a Markdown table: the IoU on test of each training less that of one of `network`; see `paired`.
 
-    Compared are trainings that differ in nothing but the network (data, split, recipe, epochs, batch, size, labels,
-    start), over all seeds that each has; of tasks with one class of defect, since results hold no counts for others.
+    Other networks are set beside the one that was trained alike: same data, split, recipe, epochs, batch, size, labels
+    and start. Trainings of `network` itself that changed its recipe or had another start are set beside that without.
+    All seeds of each count. Only tasks with one class of defect: results hold no counts for others.
     Raises DataError for a folder without results or with a broken one, OptionError when there is nothing to compare.
     """
-    same: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    alike: dict[tuple, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for content in read_some(folder):
-        if len(content["model"]["class_names"]) == 2:
-            same[_training(content)][content["model"]["network"]].append(content)
-    rows = [
-        row
-        for training, networks in same.items()
-        if network in networks
-        for other, results in networks.items()
-        if other != network and (row := _row(training, other, results, networks[network]))
-    ]
+        model = content["model"]
+        if len(model["class_names"]) == 2:
+            alike[_pictures_and_size(content)][model["network"], how(content)].append(content)
+    rows = [row for shared, trainings in alike.items() for row in _rows(shared, trainings, network)]
     if not rows:
-        trained = sorted({one for networks in same.values() for one in networks})
+        trained = sorted({one for trainings in alike.values() for one, _ in trainings})
         raise OptionError(
             f"{printable(folder)} holds nothing to compare with network {network!r:.80}: "
             f"there are results of {', '.join(trained) or 'none'}; two must share data, split, recipe and epochs"
         )
     head = (
-        "data", "task", "protocol", "recipe", "epochs", "network", "seeds", "IoU", f"IoU of {network}",
-        f"seeds of {network}", "difference", f"{CONFIDENCE:.0%} interval", "is",
+        "data", "task", "protocol", "epochs", "training", "seeds", "IoU", "less", "seeds", "IoU", "difference",
+        f"{CONFIDENCE:.0%} interval", "is",
     )  # fmt: skip
     return markdown(head, rows)
 
 
-def _training(content: dict[str, Any]) -> tuple[str, ...]:
-    """Give all that two results must share to be compared; the first five are shown."""
+def _pictures_and_size(content: dict[str, Any]) -> tuple[str, ...]:
+    """Give what two results must share to be compared, besides network and recipe; the first four are shown."""
     data, split, model, recipe = content["data"], content["split"], content["model"], content["model"]["recipe"]
     task = f"{data['task']} with sound ones" if data["free"] else data["task"]
-    shown = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", how(content), str(recipe["epochs"]))
+    shown = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", str(recipe["epochs"]))
     return (*shown, data["digest"], str(recipe["batch"]), str(model["size"]), data["part"])
 
 
-def _row(
-    training: tuple[str, ...], network: str, results: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]
-) -> tuple[str, ...] | None:
-    names = sorted(_pictures(base[0]))
-    counts = [np.array([_counts(one, names) for one in some]) for some in (results, base)]
-    difference = paired(*counts, _groups(training[0], names))
+def _rows(
+    shared: tuple[str, ...], trainings: Mapping[tuple[str, str], list[dict[str, Any]]], network: str
+) -> Iterator[tuple[str, ...]]:
+    for (one, recipe), results in trainings.items():
+        base = (network, recipe if one != network else results[0]["model"]["recipe"]["name"])
+        if base in trainings and base != (one, recipe):
+            row = _row(shared, ((one, recipe), results), (base, trainings[base]))
+            if row:
+                yield row
+
+
+def _row(shared: tuple[str, ...], one: Training, base: Training) -> tuple[str, ...] | None:
+    names = sorted(_pictures(base[1][0]))
+    counts = [np.array([_counts(result, names) for result in results]) for _, results in (one, base)]
+    difference = paired(counts[0], counts[1], _groups(shared[0], names))
     if difference is None:
         return None
-    own, its = (100 * (one[..., 0].sum(1) / one[..., 1].sum(1)).mean() for one in counts)
-    return (
-        *training[:5], network, str(len(results)), f"{own:.1f}", f"{its:.1f}", str(len(base)),
-        f"{difference.points:+.1f}", _interval(difference), SAID[difference.told],
-    )  # fmt: skip
-
-
-def _interval(difference: Difference) -> str:
-    return f"{difference.low:+.1f} to {difference.high:+.1f}"
+    shown = [
+        (", ".join(called), str(len(results)), f"{100 * (each[..., 0].sum(1) / each[..., 1].sum(1)).mean():.1f}")
+        for (called, results), each in zip((one, base), counts, strict=True)
+    ]
+    interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
+    return (*shared[:4], *shown[0], *shown[1], f"{difference.points:+.1f}", interval, SAID[difference.told])
 
 
 def _pictures(content: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -96,11 +96,25 @@ def test_the_table_compares_what_was_trained_alike_over_all_seeds(tmp_path):
     put(tmp_path, "d", "stdc", hits=0.7, split={"seed": 1})  # another split
     put(tmp_path, "e", "esnet", model={"size": 256})
     put(tmp_path, "f", "erfnet", model={"init": {"name": "anet-surface"}})
-    ((*_, network, seeds, own, its, of, points, interval, told),) = cells(against(tmp_path, "anet"))
-    assert (network, seeds, of, told) == ("enet", "1", "2", "behind")
+    ((*_, one, seeds, own, base, of, its, points, interval, told),) = cells(against(tmp_path, "anet"))
+    assert (one, seeds, base, of, told) == ("enet, strong", "1", "anet, strong", "2", "behind")
     assert float(points) == pytest.approx(float(own) - float(its), abs=0.11)
     low, high = map(float, interval.split(" to "))
     assert low <= float(points) <= high < 0
+
+
+def test_a_changed_recipe_or_start_is_compared_with_the_recipe_as_it_is(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "anet", model={"init": {"name": "anet-surface"}})
+    put(tmp_path, "c", "enet", model={"init": {"name": "anet-surface"}}, hits=0.7)
+    changed = read(RESULT)["model"]["recipe"] | {"balance": 0.25}
+    put(tmp_path, "d", "anet", model={"recipe": changed})
+    found = {(row[4], row[7]): row[-1] for row in cells(against(tmp_path, "anet"))}
+    assert found == {
+        ("anet, strong from anet-surface", "anet, strong"): "not told apart",
+        ("enet, strong from anet-surface", "anet, strong from anet-surface"): "behind",
+        ("anet, strong, balance 0.25", "anet, strong"): "not told apart",
+    }
 
 
 @pytest.mark.parametrize("key", ["pictures", "hit_px", "other"])

@@ -152,7 +152,7 @@ def results(
     ] = False,
     network: Annotated[
         str | None,
-        typer.Option("--against", help="Other networks less this one, trained alike: difference with 95 % interval."),
+        typer.Option("--against", help="Other trainings less those of this network, with 95 % intervals."),
     ] = None,
 ) -> None:
     """Print the table of all results as Markdown."""
