@@ -108,7 +108,7 @@ def export_run(
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:
         card_facts["provenance"] = {**facts.provenance, "int8": int8}
-    if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
+    if plan and "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
         refined = refine(network, plan, facts, parts, show=show)
@@ -199,6 +199,7 @@ def run_all(
     console.rule("1  training")
     options = Options(data, task, epochs=epochs, batch=batch, size=size or SIZE, seed=seed, runs=runs)
     folder = train(options, console)
+    assert folder  # none is for the helpers of several devices, and this is one
     console.rule("2  export to OpenVINO")
     bundle, card = export_run(folder)
     print_exported(bundle, card, console)

@@ -43,9 +43,13 @@ def few(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def whole(one: dict[str, Any], found: list[dict[str, Any]]) -> float | None:
-    """Give the IoU of the longest training that had all pictures, from scratch and else the same, None without one."""
-    others = [two for two in found if not two["split"].get("pictures") and not _start(two) and _same(two) == _same(one)]
-    best = max(others, key=lambda two: two["model"]["recipe"]["epochs"], default=None)
+    """Give the IoU of the longest training with all pictures that is else the same; None without one.
+
+    Of one with the same start where there is one, else of one from scratch.
+    """
+    alike = [two for two in found if not two["split"].get("pictures") and _same(two) == _same(one)]
+    same = [two for two in alike if _start(two) == _start(one)] or [two for two in alike if not _start(two)]
+    best = max(same, key=lambda two: two["model"]["recipe"]["epochs"], default=None)
     return percent(best, "iou") if best else None
 
 

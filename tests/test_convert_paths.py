@@ -72,6 +72,11 @@ def test_yolo_paths_that_lead_outside_are_refused_unread(tmp_path, name, key, wa
     fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1", yaml), "data.yaml", key)
 
 
+def test_a_yolo_part_that_is_no_path_is_one_clear_line(tmp_path):
+    yaml = "path: .\ntrain:\n  a: b\nnames: [crack]\n"
+    fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1", yaml), "data.yaml", "train")
+
+
 def test_yolo_lists_that_lead_outside_are_refused_unread(tmp_path, watched):
     outside(tmp_path)
     src = yolo(tmp_path, "0 0 0 1 0 1 1", "train: train.txt\nnames: [crack]\n")

@@ -174,6 +174,16 @@ def test_moving_a_picture_moves_its_defects_and_changes_nothing_else(mask, dy, d
         assert two.touches_border is False
 
 
+def test_a_region_that_just_fills_its_rectangle_is_measured_alike_wherever_it_lies():
+    """64 of 16 x 5 pixels, exactly FULL: the rectangle's own rounding must not choose the method."""
+    mask = np.ones((16, 5), np.uint8)
+    mask[:3, 3] = mask[[6, 8, 10], 0] = 0
+    mask[[5, 7, 9, 11, 13], :2] = 0
+    found = [measure(np.pad(mask, ((1, 1), (dx, 1))))[0] for dx in range(20)]
+    assert found[0].area_px == 64
+    assert {(one.method, round(one.length_px, 6), round(one.width_px, 6)) for one in found} == {("rectangle", 16, 5)}
+
+
 @settings(max_examples=60, deadline=None)
 @given(MASKS)
 def test_the_rectangle_covers_the_area_and_fits_the_box(mask):

@@ -200,6 +200,8 @@ def test_all_faults_of_rows_and_data_come_in_one_go(tmp_path, root):
     assert check_plan(path, root).ok
     assert "is not there" in str(check_plan(path, tmp_path).faults[0])
     text = path.read_text()
+    path.write_text(text.replace('"given"', '"grouped"'))
+    assert check_plan(path, root).ok
     path.write_text(text.replace("squares", "mine").replace('"mine"\n[[', '"squares"\n[['))
     assert "holds the data set 'squares'" in str(check_plan(path, root).faults[0])
     path.write_text(text.replace('["defect"]', '["defcet"]') + '[[runs]]\ndata = "x"\n')

@@ -35,7 +35,8 @@ def folder(bundle: Path, pictures: Path, h: int, w: int, engine: str, rounds: in
 
     `pictures` is a folder of pictures of `h` x `w`; the network gets as many frames. `share` is raw over folder.
     """
-    inspector, raw = (made(bundle, engine=engine, streams=streams_of(0)) for made in (Inspector, Engine))
+    inspector = Inspector(bundle, engine=engine, streams=streams_of(0))
+    raw = Engine(bundle, engine=engine, streams=streams_of(0))
     frames, numbers, many = surfaces(h, w), count(), sum(1 for _ in pictures.iterdir())
     rejected = []
 

@@ -25,7 +25,7 @@ def read_record(path: Path) -> dict[str, Any]:
         content = json.loads(read_plain(path, LARGEST, DataError))
         if content["format"] != FORMAT:
             raise DataError(f"{printable(path)} has format {content['format']!r:.20}, this anet reads {FORMAT}")
-        list(rows(content)), list(aims(content)), heading(content)
+        _ = [*rows(content), *aims(content), heading(content)]  # each raises where something is missing
         if not all(row["ms"]["median"] > 0 and row["network"] for row in content["rows"]):
             raise ValueError("a row without a rate")
         return content

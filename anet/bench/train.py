@@ -98,7 +98,7 @@ def make_step(variant: Variant, images: Tensor, masks: Tensor) -> Callable[[], N
     torch.manual_seed(0)
     network: nn.Module = build("anet", 1).train()
     if variant.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  not in its stubs
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, STRONG)
     model = torch.compile(network) if variant.compiled else network

@@ -23,7 +23,8 @@ def matches(root: Path) -> bool:
 def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
     """Read the defective pictures, with `free` the sound ones too; `group` is the commutator. Reads every label."""
     task = listing.choose(task, TASKS, "defect", TITLE)
-    pairs, unlabelled = [], []
+    pairs: list[tuple[Path, Path, str]] = []
+    unlabelled = []
     for part in listing.subfolders(root, root):
         if not re.fullmatch(r"kos\d+", part.name.lower()):
             continue

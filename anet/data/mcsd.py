@@ -24,7 +24,9 @@ def matches(root: Path) -> bool:
 
 def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
     """Read all pictures as one class of defect. `free` changes nothing: every picture has a mask."""
-    return folder.read_sides(root, _sides(root), "mcsd", task)
+    sides = _sides(root)
+    assert sides  # `matches` has seen them
+    return folder.read_sides(root, sides, "mcsd", task)
 
 
 def _sides(root: Path) -> tuple[str, str] | None:

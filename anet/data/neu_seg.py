@@ -24,9 +24,11 @@ def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
     """Read all pictures with ids 0 to 3 and the official parts. `free` changes nothing: no picture is sound."""
     task = listing.choose(task, TASKS, "all", TITLE)
     images, truths = (listing.subfolder(root, root, name) for name in SIDES)
+    assert images and truths  # `matches` has seen them, and the parts in them
     samples, given, unlabelled = [], {}, []
     for folder, part in FOLDERS.items():
         below, above = listing.subfolder(images, root, folder), listing.subfolder(truths, root, folder)
+        assert below and above
         masks = listing.by_stem(listing.pictures(above, root), above)
         for stem, image in listing.by_stem(listing.pictures(below, root), below).items():
             if stem not in masks:

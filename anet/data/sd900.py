@@ -24,6 +24,7 @@ def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
     task = listing.choose(task, TASKS, None, TITLE)
     chosen = tuple(CLASSES) if task == "all" else (task,)
     images, truths = (listing.subfolder(root, root, name) for name in SIDES)
+    assert images and truths  # `matches` has seen them
     masks = listing.by_stem(listing.pictures(truths, root), truths)
     samples, unlabelled = [], []
     for stem, image in listing.by_stem(listing.pictures(images, root), images).items():

@@ -108,7 +108,7 @@ def _shrink(image: np.ndarray, tile: int) -> np.ndarray:
 
 def _shrink_mask(mask: np.ndarray, tile: int) -> np.ndarray:
     """Scale a mask so that no class vanishes: a hair crack of a 12-megapixel picture must show on a thumbnail."""
-    h, w = _inner(*mask.shape, tile)
+    h, w = _inner(mask.shape[0], mask.shape[1], tile)
     small = cv2.resize(mask, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
     if h < mask.shape[0]:
         for value in np.unique(mask)[::-1]:

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from anet.data import known
-from anet.data.dataset import Dataset, Sample, Split
+from anet.data.dataset import PARTS, Dataset, Sample, Split
 from anet.errors import DataError, OptionError
 
 PROTOCOLS = ("paper", "grouped", "given")
@@ -46,8 +46,8 @@ def split(dataset: Dataset, protocol: str | None = None, seed: int = 0) -> Split
             raise DataError(
                 f"no picture left for {name} of {len(samples)} in {dataset.name}: {protocol} needs more of them"
             )
-    parts = (tuple(sorted(part, key=lambda sample: sample.name)) for part in (train, val, test))
-    return Split(*parts, protocol, seed, source)
+    train, val, test = (tuple(sorted(part, key=lambda sample: sample.name)) for part in (train, val, test))
+    return Split(train, val, test, protocol, seed, source)
 
 
 def grouped_samples(dataset: Dataset) -> tuple[list[Sample], str]:
@@ -134,9 +134,9 @@ def _given(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
         raise DataError(
             f"{dataset.name} gives no parts: use protocol grouped, or folders train, val, test in images and masks"
         )
-    parts: dict[str, Samples] = {"train": [], "val": [], "test": []}
-    for part, found in parts.items():
-        found.extend(sample for sample in dataset.samples if dataset.given.get(sample.name) == part)
+    parts: dict[str, Samples] = {
+        part: [s for s in dataset.samples if dataset.given.get(s.name) == part] for part in PARTS
+    }
     missing = [part for part in ("test", "val") if not parts[part]]
     source = f"given: {', '.join(part for part in parts if parts[part])} as the folders have them"
     if not parts["train"]:

@@ -89,7 +89,9 @@ def to_onnx(deployable: Deployable, card: Card) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Answers(deployable).eval(), (_example(card),), written, dynamo=False, opset_version=OPSET,
+            Answers(deployable).eval(), (_example(card),),
+            written,  # pyright: ignore[reportArgumentType]  only `dynamo` wants a path
+            dynamo=False, opset_version=OPSET,
             input_names=["image"], output_names=list(NAMES),
             dynamic_axes={"image": free, NAMES[0]: free, NAMES[1]: {2: "h", 3: "w"}} if free else None,
         )  # fmt: skip

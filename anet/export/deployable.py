@@ -120,6 +120,7 @@ def _write_models(
         elif name == "int8":
             _save(to_int8(), path)
         else:
+            assert graph is not None  # made for these two formats
             _save(graph, path, half=name == "f16")
     return left_out
 

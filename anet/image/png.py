@@ -31,7 +31,7 @@ def png_pieces(array: np.ndarray) -> Iterator[bytes]:
         rows[:, 0] = UP
         rows[0, 1:] = band[0] - values[top - 1] if top else band[0]
         np.subtract(band[1:], band[:-1], out=rows[1:, 1:])
-        if packed := packer.compress(rows):
+        if packed := packer.compress(rows.data):
             yield _chunk(b"IDAT", packed)
     yield _chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b"")
 

@@ -13,6 +13,9 @@ class Deployable(nn.Module):
     softmax for several. `mean` and `std` are of RGB in 0..1 and the same for every picture.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         self.network = network

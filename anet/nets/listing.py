@@ -25,7 +25,7 @@ def print_networks(size: int, console: Console) -> None:
         cost = count(network, size, size)
         aux = "default" if aux_by_default(name) else "offered" if network.aux_heads else ""
         numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", str(network.stride)
-        table.add_row(name, *numbers, aux, str(network.year), network.paper)
+        table.add_row(name, *numbers, aux, str(network.year), str(network.paper))
     Console(width=max(console.width, 120), file=console.file).print(table)
     rows = (
         "anet-none, anet-light, anet-wide, anet-light-wide and anet-jump are Table III's rows; anet-plain is a fair one"

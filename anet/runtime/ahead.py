@@ -16,7 +16,7 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 
     What `work` raises is raised when its item's turn comes. When the caller stops, no further item is begun.
     """
     threads = threads or len(os.sched_getaffinity(0))
-    begun: deque[tuple[Item, Future]] = deque()
+    begun: deque[tuple[Item, Future[Result]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="anet")
     try:
         for item in items:
@@ -29,6 +29,6 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 
         pool.shutdown(cancel_futures=True)
 
 
-def _finished(begun: deque[tuple[Item, Future]]) -> tuple[Item, Result]:
+def _finished(begun: deque[tuple[Item, Future[Result]]]) -> tuple[Item, Result]:
     item, future = begun.popleft()
     return item, future.result()

@@ -2,11 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from anet.runtime.web import Stretch, inspect_web
 STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
 PRE, NET = STEPS[1:3]
 Picture = np.ndarray | Path | str | bytes
+Given = TypeVar("Given", bound=Picture)
 LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
 MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
 AHEAD_PX = 8_000_000  # larger pictures are not read ahead: a few of them would be a gigabyte
@@ -182,8 +183,8 @@ class Inspector:
         return self.look_ahead(pictures, lambda _, report: report)
 
     def look_ahead(
-        self, pictures: Iterable[Picture], finish: Callable[[np.ndarray, Report], Any]
-    ) -> Iterator[tuple[Picture, Any]]:
+        self, pictures: Iterable[Given], finish: Callable[[np.ndarray, Report], Any]
+    ) -> Generator[tuple[Given, Any], None, None]:
         """Do as `many`, giving what `finish` makes of picture and report, in the same thread, instead of the report."""
 
         def work(picture: Picture, limits: Limits = AHEAD) -> Any:

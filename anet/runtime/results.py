@@ -101,7 +101,9 @@ def inspect_paths(
     with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
         scaled = inspector.card.channels == 1
-        looked = inspector.look_ahead(chain([first], pictures), lambda *found: _draw(*found, overlays, scaled))
+        looked = inspector.look_ahead(
+            chain([first], pictures), lambda image, report: _draw(image, report, overlays, scaled)
+        )
         try:
             for path, found in looked:
                 outcome, rules = _write(path, found, out, lines, rows)
@@ -185,7 +187,10 @@ def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: "_Lines", ro
     for key, folder, content in (("mask", MASKS, found.mask), ("overlay", OVERLAYS, found.overlay)):
         if content is not None:
             drawn[key] = f"{folder}/{name}"
-            (atomic_write if isinstance(content, bytes) else write_png)(out / folder / name, content, False)
+            if isinstance(content, bytes):
+                atomic_write(out / folder / name, content, False)
+            else:
+                write_png(out / folder / name, content, False)
     rows.write(csv_text(_rows(report)))
     facts = report.to_dict()
     del facts["name"]

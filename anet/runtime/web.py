@@ -91,7 +91,7 @@ class _Tracker:
     def __init__(self, inspector: "Inspector"):
         self.inspector = inspector
         self.border = self.measured = self.origin = self.bottom = 0  # rows; `origin` is the first that is kept
-        self.image = self.mask = np.zeros(0, np.uint8)
+        self.image = self.mask = np.zeros((0, 0), np.uint8)
         self.new: Runs | None = None  # of rows not yet measured
         self.open: Runs | None = None  # of regions that reach the last row measured
 

@@ -144,7 +144,7 @@ def _data_fault(run: Run, folder: Path) -> str | None:
         dataset = load(folder, run.task, run.free)
         if dataset.name != run.data:
             return f"{printable(folder)} holds the data set {dataset.name!r}: it must be called that in the plan"
-        if run.protocol != "grouped" or known.groups(dataset) is not None:
+        if run.protocol != "grouped" or known.groups(dataset.name, dataset.names) is not None:
             split(dataset, run.protocol, run.split_seed)
     except AnetError as error:
         return str(error)

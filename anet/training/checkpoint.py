@@ -84,7 +84,8 @@ def load_model(path: Path) -> tuple[nn.Module, Facts]:
     tensors, found = load_tensors(path)
     try:
         known = {one.name for one in fields(Facts)} & found.keys()
-        facts = Facts(**{k: tuple(found[k]) if isinstance(found[k], list) else found[k] for k in known})
+        values: dict[str, Any] = {k: tuple(found[k]) if isinstance(found[k], list) else found[k] for k in known}
+        facts = Facts(**values)
         check_facts(facts)
         network = build(facts.network, facts.channels)
     except (TypeError, AttributeError, ValueError, OptionError) as error:

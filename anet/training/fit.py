@@ -74,7 +74,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     val = [InMemory(sample, dataset.classes) for sample in split.val]
 
     torch.manual_seed(plan.seed)
-    network = build(plan.network, dataset.channels, plan.aux).to(memory_format=torch.channels_last)
+    network = build(plan.network, dataset.channels, plan.aux)
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  not in its stubs
     kept = inference_keys(plan.network, dataset.channels)
     if start:
         put(start, network, dataset.class_names)
@@ -85,13 +86,15 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
         state, scaler = run.load_state(folder, network, ema, optimizer)
         if chief:  # a kill may have come between the state and this
             run.write_metrics(folder, state)
-    model, optimizer = fabric.setup(torch.compile(network) if plan.compiled else network, optimizer)
+    compiled = torch.compile(network) if plan.compiled else network
+    model, optimizer = fabric.setup(compiled, optimizer)  # pyright: ignore[reportArgumentType]  a module stays one
     ema.to(fabric.device)
     restore_scaler(fabric, scaler)
     prepare = Deployable(network, facts.mean, facts.std).to(fabric.device)
     augment, predictor = Augment(recipe), Predictor(ema, facts, fabric.device)
 
     first_epoch, first_batch = divmod(state.step, batches.per_epoch)
+    where: tuple[int, int, list[str], Path] = first_epoch + 1, first_batch + 1, [], folder  # what `diverged` names
     for epoch in range(first_epoch, recipe.epochs):
         started, seen = time.perf_counter(), 0
         network.train()
@@ -160,7 +163,8 @@ def take_step(
     for group in optimizer.param_groups:
         group["lr"] = lr
     loss = training_loss(model(x), target, balance, aux_heads)
-    value = float(fabric.all_reduce(loss.detach(), reduce_op="mean") if fabric.world_size > 1 else loss.detach())
+    mean = fabric.all_reduce(loss.detach(), reduce_op="mean") if fabric.world_size > 1 else loss.detach()
+    value = float(mean)  # pyright: ignore[reportArgumentType]  of a tensor, all_reduce gives a tensor
     if math.isfinite(value):
         fabric.backward(loss)
         if clip:
@@ -191,7 +195,8 @@ def update_average(ema: nn.Module, network: nn.Module, decay: float, step: int) 
     share = 1.0 - min(decay, (1 + step) / (10 + step))
     averaged, current = ema.state_dict(), network.state_dict()
     floats = [key for key, value in averaged.items() if value.is_floating_point()]
-    torch._foreach_lerp_([averaged[k] for k in floats], [current[k] for k in floats], share)
+    means, values = [averaged[k] for k in floats], [current[k] for k in floats]
+    torch._foreach_lerp_(means, values, share)  # pyright: ignore[reportPrivateImportUsage]  not in its stubs
     for key in averaged.keys() - set(floats):
         averaged[key].copy_(current[key])
 
@@ -245,7 +250,7 @@ def stamped(facts: Facts, epoch: int, step: int) -> Facts:
 def inference_keys(name: str, channels: int) -> set[str]:
     """Give the weights that inference needs: all but those of auxiliary heads. Model files hold these alone."""
     with torch.device("meta"):
-        return build(name, channels).state_dict().keys()
+        return set(build(name, channels).state_dict())
 
 
 def weights(network: nn.Module, kept: set[str]) -> dict[str, Tensor]:

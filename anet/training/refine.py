@@ -98,9 +98,9 @@ def folded(network: nn.Module) -> nn.Module:
     for chain in [one for one in network.modules() if isinstance(one, nn.Sequential)]:
         for number in range(1, len(chain)):
             owner, place = chain, number - 1
-            while isinstance(owner[place], nn.Sequential) and len(owner[place]):
-                owner, place = owner[place], len(owner[place]) - 1
-            before, norm = owner[place], chain[number]
+            while isinstance(before := owner[place], nn.Sequential) and len(before):
+                owner, place = before, len(before) - 1
+            norm = chain[number]
             if isinstance(before, Conv) and isinstance(norm, nn.BatchNorm2d):
                 owner[place] = fuse_conv_bn_eval(before, norm, transpose=isinstance(before, nn.ConvTranspose2d))
                 chain[number] = nn.Identity()

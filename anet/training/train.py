@@ -219,7 +219,7 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         highlight=False,
         soft_wrap=True,
     )
-    if start:
+    if start and plan.init:
         left = start.left(dataset.class_names)
         text = f", all but {len(left)} weights of the last layer, whose classes are others" if left else ""
         console.print(f"starts from {printable(plan.init)}{text}", highlight=False, soft_wrap=True)

@@ -65,8 +65,8 @@ def _item(source: Source, path: Path, content: dict) -> Item | None:
             shapes.append(shape)
             if row.get("shape_type") in ("line", "linestrip"):
                 source.remarks[f"line: drawn {LINE_PX} px wide"] += 1
-    sides = content.get("imageHeight"), content.get("imageWidth")
-    if sides != (None, None) and not all(is_count(side) for side in sides):
+    h, w = content.get("imageHeight"), content.get("imageWidth")
+    if (h, w) != (None, None) and not (is_count(h) and is_count(w)):
         source.fault(path, "", "imageHeight and imageWidth are no whole numbers")
     image: Path | Callable[[], bytes] | None
     image = source.locate(content.get("imagePath"), [path.parent], path, "imagePath", up=True)
@@ -81,7 +81,7 @@ def _item(source: Source, path: Path, content: dict) -> Item | None:
     if len(source.faults) > before or image is None:
         return None
     part, name = split_part(name)
-    return Item(path, image, name, part, None if None in sides else sides, tuple(shapes))
+    return Item(path, image, name, part, None if h is None or w is None else (h, w), tuple(shapes))
 
 
 def embedded_picture(source: Source, path: Path) -> bytes:

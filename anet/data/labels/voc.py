@@ -86,7 +86,7 @@ def _labelmap(source: Source) -> tuple[list[str], Table] | None:
     if text is None:
         return None
     names: list[str] = []
-    table = [(VOID, IGNORE)]
+    table: list[tuple[tuple[int, int, int], int]] = [(VOID, IGNORE)]
     for number, row in enumerate(text.splitlines(), 1):
         if not row.strip() or row.startswith("#"):
             continue

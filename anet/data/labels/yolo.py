@@ -61,14 +61,14 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
     return items, names
 
 
-def _place(source: Source, path: Path, base: object, part: str, value: str) -> Path | None:
+def _place(source: Source, path: Path, base: object, part: str, value: object) -> Path | None:
     before = len(source.faults)
     root = source.locate(base, [source.root], path, "path") if base not in (None, "", ".", "./") else source.root
     if root is None:
         if len(source.faults) == before:
             source.fault(path, "path", f"'{base}' is no folder here: write 'path: .'")
         return None
-    inside = ROBOFLOW.fullmatch(value)
+    inside = ROBOFLOW.fullmatch(value) if isinstance(value, str) else None
     if inside and (root / inside[1]).is_dir():
         source.remarks[f"{value} in {path.name} read as {inside[1]}, as Roboflow means it"] += 1
         value = inside[1]

@@ -9,8 +9,9 @@ Initialisation: as the paper's, after He et al., ICCV 2015: convolutions Kaiming
 (torchvision); BatchNorm 1 and 0.
 """
 
-import torch
 from torch import Tensor, nn
+
+from anet.nets.zoo._undrawn import undrawn
 
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # by depth and stage: table 1
 WIDTHS = (64, 128, 256, 512)  # of a stage's 3x3 convolutions: table 1
@@ -19,10 +20,7 @@ NOT_DILATED = ((1,), (1,), (1,), (1,))
 
 def conv(ci: int, co: int, kernel: int, stride: int, dilation: int) -> nn.Conv2d:
     """Make a convolution without bias that keeps the size at stride 1; Kaiming-normal over fan-out."""
-    layer = nn.utils.skip_init(
-        nn.Conv2d, ci, co, kernel, stride, padding=kernel // 2 * dilation, dilation=dilation, bias=False,
-        device=torch.get_default_device(),
-    )  # fmt: skip
+    layer = undrawn(nn.Conv2d, ci, co, kernel, stride, kernel // 2 * dilation, dilation, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer
 

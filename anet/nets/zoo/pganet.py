@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anet.nets.contract import AuxHead, check_classes, check_sides
+from anet.nets.zoo._undrawn import undrawn
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # 3x3 convolutions before each pool
 CHANNELS = tuple(widths[-1] for widths in VGG16)  # of the five features, taken BEHIND each pool: 1/2 to 1/32
@@ -27,9 +28,8 @@ def vgg_stage(ci: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Make VGG-16's convolutions up to the next halving, and the halving."""
     layers = []
     for co in widths:
-        layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1, device=torch.get_default_device())
+        layer = undrawn(nn.Conv2d, ci, co, 3, padding=1)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
         layers += [layer, nn.ReLU(inplace=True)]
         ci = co
     return nn.Sequential(*layers, nn.MaxPool2d(2))

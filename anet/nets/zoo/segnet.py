@@ -11,11 +11,11 @@ off by more than 1e-4 at 224, measured).
 Initialisation: He et al.'s, as the paper's: convolutions Kaiming-normal over fan-in, their biases 0; BatchNorm 1 and 0.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anet.nets.contract import AuxHead, check_classes, check_sides
+from anet.nets.zoo._undrawn import undrawn
 from anet.nets.zoo._unpool import corners, unpool
 
 # Output channels of the 3x3 convolutions before each pooling (VGG-16's thirteen), and after each unpooling: their
@@ -26,9 +26,8 @@ DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
 
 def conv(ci: int, co: int) -> nn.Conv2d:
     """Make a 3x3 convolution with bias that keeps the size; Kaiming-normal over fan-in."""
-    layer = nn.utils.skip_init(nn.Conv2d, ci, co, 3, padding=1, device=torch.get_default_device())
+    layer = undrawn(nn.Conv2d, ci, co, 3, padding=1)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
     return layer
 
 

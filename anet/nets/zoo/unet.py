@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from anet.nets.contract import AuxHead, check_classes, check_sides
+from anet.nets.zoo._undrawn import undrawn
 
 WIDTHS = (64, 128, 256, 512, 1024)  # channels at 1/1 to 1/16. Paper: Fig. 1
 
@@ -23,21 +24,17 @@ WIDTHS = (64, 128, 256, 512, 1024)  # channels at 1/1 to 1/16. Paper: Fig. 1
 def initialised(layer: nn.Conv2d | nn.ConvTranspose2d, incoming: int) -> nn.Conv2d | nn.ConvTranspose2d:
     """Draw a layer's weights for this number of incoming nodes. Paper: section 3."""
     nn.init.normal_(layer.weight, std=(2 / incoming) ** 0.5)
-    nn.init.zeros_(layer.bias)
     return layer
 
 
 def conv(ci: int, co: int, kernel: int) -> nn.Module:
     """Make a convolution with bias that keeps the size."""
-    layer = nn.utils.skip_init(nn.Conv2d, ci, co, kernel, padding=kernel // 2, device=torch.get_default_device())
-    return initialised(layer, ci * kernel**2)
+    return initialised(undrawn(nn.Conv2d, ci, co, kernel, padding=kernel // 2), ci * kernel**2)
 
 
 def up_conv(ci: int, co: int) -> nn.Module:
     """Make the up-convolution, 2x2 at stride 2: one input position meets one output, so `ci` nodes come in."""
-    return initialised(
-        nn.utils.skip_init(nn.ConvTranspose2d, ci, co, 2, stride=2, device=torch.get_default_device()), ci
-    )
+    return initialised(undrawn(nn.ConvTranspose2d, ci, co, 2, stride=2), ci)
 
 
 def double_conv(ci: int, co: int) -> nn.Sequential:

@@ -89,7 +89,7 @@ class _Pixels:
 
     def depth(self) -> np.ndarray:
         """Give each pixel's distance to the outside, 1 at the edge; octagons for circles, 8 % off at most."""
-        depth = (self.around[::2] < 0).any(axis=0).astype(np.int32)
+        depth = np.any(self.around[::2] < 0, axis=0).astype(np.int32)
         front, step = np.flatnonzero(depth), 1
         while len(front):
             step += 1

@@ -60,7 +60,8 @@ class Ruler:
         points = np.stack([np.concatenate([start, stop - 1]), np.concatenate([row, row])], axis=1)
         sides, angle, corners = smallest_rectangle(points)
         method = RECTANGLE
-        if area > SPECK and area < FULL * sides[0] * sides[1] and _may_be_thin(row, start, stop, area):
+        room = round(FULL * sides[0] * sides[1], 3)  # the rectangle's last bits depend on where in the picture it lies
+        if SPECK < area < room and _may_be_thin(row, start, stop, area):
             method = LIMITED
             if area + EACH <= self.left:
                 self.left -= area + EACH
@@ -78,9 +79,9 @@ def _upright(box: tuple[int, int, int, int], scale: tuple[float, float] | None) 
     """Measure a region that fills its box."""
     x0, y0, x1, y1 = map(float, box)
     width, length = sorted((x1 - x0, y1 - y0))
-    metric = sorted(((x1 - x0) * scale[1], (y1 - y0) * scale[0]), reverse=True) if scale else (None, None)
+    long, wide = sorted(((x1 - x0) * scale[1], (y1 - y0) * scale[0]), reverse=True) if scale else (None, None)
     angle = 0.0 if x1 - x0 >= y1 - y0 else 90.0
-    return Shape(RECTANGLE, length, width, *metric, angle, ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+    return Shape(RECTANGLE, length, width, long, wide, angle, ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
 
 
 def _may_be_thin(row: np.ndarray, start: np.ndarray, stop: np.ndarray, area: int) -> bool:
