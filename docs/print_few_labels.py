@@ -59,7 +59,7 @@ def draw(found: list[dict[str, Any]]) -> Any:
     for one in few(found):
         tasks[one["data"]["name"], one["data"]["task"]].append(one)
     figure = new_figure(3.1 * len(tasks) + 0.4, 3.1)
-    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(tasks), sharex=True, sharey=True, squeeze=False)[0]
     for axes, ((data, task), runs) in zip(panels, tasks.items(), strict=True):
         counts = sorted({one["split"]["pictures"] for one in few(found)})
         for start, (colour, mark, line) in MARKS.items():
