@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from anet.data import known
-from anet.errors import AnetError, DataError, OptionError
+from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import how, markdown, read_some
+from anet.results import how, markdown, read_some, where
 from anet.scoring.paired import CONFIDENCE, paired
 
 Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
@@ -46,9 +46,8 @@ def against(folder: Path, network: str) -> str:
 
 def _pictures_and_size(content: dict[str, Any]) -> tuple[str, ...]:
     """Give what two results must share to be compared, besides network and recipe; the first four are shown."""
-    data, split, model, recipe = content["data"], content["split"], content["model"], content["model"]["recipe"]
-    task = f"{data['task']} with sound ones" if data["free"] else data["task"]
-    shown = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", str(recipe["epochs"]))
+    data, model, recipe = content["data"], content["model"], content["model"]["recipe"]
+    shown = (*where(content), str(recipe["epochs"]))
     return (*shown, data["digest"], str(recipe["batch"]), str(model["size"]), data["part"])
 
 
@@ -66,15 +65,15 @@ def _rows(
 def _row(shared: tuple[str, ...], one: Training, base: Training) -> tuple[str, ...] | None:
     names = sorted(_pictures(base[1][0]))
     counts = [np.array([_counts(result, names) for result in results]) for _, results in (one, base)]
-    difference = paired(counts[0], counts[1], _groups(shared[0], names))
-    if difference is None:
+    found = paired(counts[0], counts[1], _groups(shared[0], names))
+    if found is None:
         return None
-    shown = [
-        (", ".join(called), str(len(results)), f"{100 * (each[..., 0].sum(1) / each[..., 1].sum(1)).mean():.1f}")
-        for (called, results), each in zip((one, base), counts, strict=True)
-    ]
-    interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
-    return (*shared[:4], *shown[0], *shown[1], f"{difference.points:+.1f}", interval, SAID[difference.told])
+    left, right = (
+        (", ".join(called), str(len(results)), f"{iou:.1f}")
+        for (called, results), iou in ((one, found.one), (base, found.other))
+    )
+    interval = f"{found.low:+.1f} to {found.high:+.1f}"
+    return (*shared[:4], *left, *right, f"{found.points:+.1f}", interval, SAID[found.told])
 
 
 def _pictures(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -100,7 +99,7 @@ def _counts(content: dict[str, Any], names: Sequence[str]) -> list[tuple[int, in
 def _groups(data: str, names: Sequence[str]) -> list[str]:
     """Give what shows one strip or tile one name, by the shipped lists; of other data each picture stands alone."""
     try:
-        listed = known.groups(data, names)
-    except AnetError:
-        listed = None
-    return [(listed or {}).get(name, name) for name in names]
+        listed = known.groups(data, names) or {}
+    except DataError:  # a set of somebody's own under a published name
+        listed = {}
+    return [listed.get(name, name) for name in names]

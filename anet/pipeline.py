@@ -108,9 +108,10 @@ def export_run(
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:
         card_facts["provenance"] = {**facts.provenance, "int8": int8}
-    if plan and "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
+    if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
+        assert plan  # refused above where there is none
         refined = refine(network, plan, facts, parts, show=show)
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)

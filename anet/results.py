@@ -108,9 +108,8 @@ def summary(folder: Path) -> str:
     """
     rows = defaultdict(list)
     for content in read_some(folder):
-        split, model, recipe, data = content["split"], content["model"], content["model"]["recipe"], content["data"]
-        task = f"{data['task']} with sound ones" if data["free"] else data["task"]
-        head = (data["name"], task, f"{split['protocol']}, seed {split['seed']}", model["network"], how(content))
+        model, recipe = content["model"], content["model"]["recipe"]
+        head = (*where(content), model["network"], how(content))
         rows[(*head, *(str(one) for one in (recipe["epochs"], recipe["batch"], model["size"])))].append(content)
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
@@ -122,6 +121,13 @@ def summary(folder: Path) -> str:
         for head, same in rows.items()
     )
     return markdown(SUMMARY_HEAD, cells)
+
+
+def where(content: dict[str, Any]) -> tuple[str, str, str]:
+    """Give data, task and split, in words."""
+    data, split = content["data"], content["split"]
+    task = f"{data['task']} with sound ones" if data["free"] else data["task"]
+    return data["name"], task, f"{split['protocol']}, seed {split['seed']}"
 
 
 def how(content: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ def build(name: str, classes: int, aux: bool = False) -> nn.Module:
         raise OptionError(f"no network {name!r}: {hint}")
     if not aux:
         return NETWORKS[name](classes)
-    have = [each for each, maker in ZOO.items() if getattr(maker, "aux_heads", ())]
+    have = [each for each, maker in ZOO.items() if maker.aux_heads]  # pyright: ignore[reportAttributeAccessIssue]  contract
     if name not in have:
         raise OptionError(f"{name} has no auxiliary heads: leave --aux out (those with: {', '.join(have)})")
     return NETWORKS[name](classes, aux=True)

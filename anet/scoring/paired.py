@@ -11,11 +11,17 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """The IoU of one less that of the other, in points (0..100), with the interval that holds it with CONFIDENCE."""
+    """Two IoUs in percent, and the interval that holds the first less the second with CONFIDENCE."""
 
-    points: float
+    one: float
+    other: float
     low: float
     high: float
+
+    @property
+    def points(self) -> float:
+        """The first less the second."""
+        return self.one - self.other
 
     @property
     def told(self) -> int:
@@ -37,10 +43,9 @@ def paired(one: np.ndarray, other: np.ndarray, groups: Sequence[str]) -> Differe
     drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
     weights = np.concatenate([np.ones((1, len(names)), int), drawn])[:, where]  # (1 + DRAWS, pictures): first, as it is
     with np.errstate(invalid="ignore"):  # a draw of sound pictures alone
-        first, second = (_iou(counts, weights) for counts in (one, other))
-    points, *others = 100 * (first - second)
-    low, high = np.nanquantile(others, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Difference(float(points), float(low), float(high))
+        first, second = (100 * _iou(counts, weights) for counts in (one, other))
+    low, high = np.nanquantile((first - second)[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Difference(float(first[0]), float(second[0]), float(low), float(high))
 
 
 def _iou(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
