@@ -15,6 +15,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning_fabric import Fabric
+from lightning_fabric.accelerators import CPUAccelerator
+from lightning_fabric.strategies import SingleDeviceStrategy
 from rich.console import Console
 
 from anet.cli import app
@@ -383,6 +386,25 @@ def test_a_state_that_is_gone_starts_from_the_beginning_and_ends_the_same(traine
     folder = shutil.copytree(trained[0], tmp_path / "run")
     (folder / run.STATE).unlink()
     assert outcome(resume(folder, quiet())) == outcome(trained[0])
+
+
+def test_a_saved_state_is_put_back_where_the_training_is_to_run(trained, monkeypatch):
+    """On a GPU, an optimiser's state of the CPU would end the first step; "meta" stands for the GPU."""
+    places = []
+
+    def look(folder, *takers):
+        network, ema, optimizer = takers
+        slots = [value for group in optimizer.param_groups for value in group["params"]]
+        places.extend(value.device.type for value in (*network.parameters(), *ema.parameters(), *slots))
+        raise fit.Stopped
+
+    monkeypatch.setattr(CPUAccelerator, "setup_device", lambda *given: None)
+    fabric = Fabric(strategy=SingleDeviceStrategy(torch.device("meta")))
+    monkeypatch.setattr(sys.modules["anet.training.train"], "launch", lambda *given: fabric)
+    monkeypatch.setattr(run, "load_state", look)
+    with pytest.raises(fit.Stopped):
+        resume(trained[0], quiet())
+    assert places and set(places) == {"meta"}
 
 
 # --- what stops it on the way

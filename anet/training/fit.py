@@ -79,6 +79,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     kept = inference_keys(plan.network, dataset.channels)
     if start:
         put(start, network, dataset.class_names)
+    network.to(fabric.device)  # before the optimiser takes a saved state, which goes where its parameters are and stays
     ema = copy.deepcopy(network).eval() if recipe.ema else network
     optimizer, rate = make_optimizer(network, recipe), rate_of(network, recipe)
     state, scaler = State(), {}
@@ -88,7 +89,6 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             run.write_metrics(folder, state)
     compiled = torch.compile(network) if plan.compiled else network
     model, optimizer = fabric.setup(compiled, optimizer)  # pyright: ignore[reportArgumentType]  a module stays one
-    ema.to(fabric.device)
     restore_scaler(fabric, scaler)
     prepare = Deployable(network, facts.mean, facts.std).to(fabric.device)
     augment, predictor = Augment(recipe), Predictor(ema, facts, fabric.device)
