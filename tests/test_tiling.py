@@ -246,6 +246,19 @@ def test_a_web_gives_the_same_bits_however_it_is_cut_into_strips(inspector, h, w
         assert one.verdict == ("reject" if one.defects else "accept")
 
 
+def test_a_camera_may_fill_the_same_buffer_again_and_again(inspector):
+    image, buffer = blobs(0, 300, 60), np.empty((16, 60, 3), np.uint8)
+
+    def refilled():
+        for top in range(0, 300, 16):
+            rows = image[top : top + 16]
+            buffer[: len(rows)] = rows
+            yield buffer[: len(rows)]
+
+    found = list(inspector.inspect_stream(refilled(), 50))
+    assert found == list(inspector.inspect_stream([image], 50)) and defects_of(found)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(33, 260), st.integers(1, 90), st.integers(0, 9))
 def test_a_web_gives_the_defects_of_the_picture_to_the_bit(inspector, h, w, seed):

@@ -178,7 +178,8 @@ class Inspector:
         """Inspect many pictures, in order; reading and measuring go on beside the network, in threads.
 
         Gives each picture with its report, or with the ImageError or ModelError that there is instead. Memory does not
-        grow with their number, and pictures of more than AHEAD_PX pixels are read one at a time.
+        grow with their number, and pictures of more than AHEAD_PX pixels are read one at a time. A few are taken ahead:
+        an array must stay as it is until its report comes.
         """
         return self.look_ahead(pictures, lambda _, report: report)
 

@@ -53,7 +53,13 @@ def inspect_web(inspector: "Inspector", strips: Iterable[np.ndarray], every: int
     zoned = [rule.name for rule in inspector.rules.rules if rule.zone is not None]
     if zoned:
         raise OptionError(f"rule {zoned[0]!r} has a zone, which is drawn on a picture: a web needs rules without zones")
-    return _stretches(inspector, blended(strips, grid, inspector.engine.stream), every)
+    return _stretches(inspector, blended(_own(strips), grid, inspector.engine.stream), every)
+
+
+def _own(strips: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Copy each strip: rows are looked at long after the next ones came, perhaps into the same buffer."""
+    for strip in strips:
+        yield strip.copy() if isinstance(strip, np.ndarray) else strip  # what is no strip is refused further on
 
 
 def _stretches(inspector: "Inspector", bands: Iterator[Band], every: int) -> Iterator[Stretch]:
