@@ -1,5 +1,6 @@
 """Shapes of known size come back with that size: along the axis, around it, in mm, and in grey."""
 
+import itertools
 import json
 from itertools import pairwise
 
@@ -273,6 +274,19 @@ def test_an_arc_seen_by_oblong_pixels_is_as_long_as_it_is():
     (one,) = measure(abs(away - 15) <= 0.6, scale=(0.2, 0.1))
     assert one.method == AXIS
     assert one.length_mm == pytest.approx(30 * np.pi, rel=0.01) and one.width_mm == pytest.approx(1.2, rel=0.05)
+
+
+@pytest.mark.parametrize(("ratio", "share"), [(2, 0.90), (3, 0.90), (4, 0.87), (5, 0.88), (8, 0.81)])
+def test_an_ellipse_seen_by_oblong_pixels_is_longer_than_wide_and_nearly_as_long_as_it_spans(ratio, share):
+    scale, ways = (0.05 * ratio, 0.05), np.radians(np.arange(180))
+    for long, slim, turn in itertools.product((2, 3, 4, 8), (1, 1.3, 1.6, 2.5), range(0, 91, 15)):
+        h, w = (round(1.2 * long / mm) + 4 for mm in scale)
+        y, x = (np.arange(h)[:, None] + 0.5 - h / 2) * scale[0], (np.arange(w) + 0.5 - w / 2) * scale[1]
+        c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+        mask = (x * c + y * s) ** 2 + (slim * (y * c - x * s)) ** 2 < long * long / 4
+        (one,) = measure(mask, scale=scale)
+        span = np.ptp(np.argwhere(mask) * scale @ [np.sin(ways), np.cos(ways)], axis=0).max()
+        assert one.length_mm >= max(one.width_mm - 1e-6, share * span), (long, slim, turn)
 
 
 @settings(max_examples=40, deadline=None)

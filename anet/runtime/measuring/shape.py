@@ -67,12 +67,21 @@ class Ruler:
                 self.left -= area + EACH
                 compact = _is_compact(row, start, stop, area)
                 px, mm = (0.0, 0.0) if compact else _along(row, start, stop, self.scale)
-                if px * px >= THIN * area:
+                if self._is_thin(px, mm, area):
                     metric = (mm, area * self.scale[0] * self.scale[1] / mm) if self.scale else (None, None)
                     return Shape(AXIS, px, area / px, *metric, angle, corners)
                 method = RECTANGLE
         metric = _in_mm(points, sides, self.scale) if self.scale else (None, None)
         return Shape(method, *sides, *metric, angle, corners)
+
+    def _is_thin(self, px: float, mm: float, area: int) -> bool:
+        """Say whether an axis is long enough for its area in px and, since oblong pixels can make it stout, in mm.
+
+        With equal axes both say the same but for rounding, which must not decide.
+        """
+        return px * px >= THIN * area and (
+            not self.scale or mm * mm >= (THIN - 1e-6) * area * self.scale[0] * self.scale[1]
+        )
 
 
 def _upright(box: tuple[int, int, int, int], scale: tuple[float, float] | None) -> Shape:
