@@ -12,6 +12,7 @@ from rich.console import Console
 
 from anet.data.audit import check, print_report
 from anet.errors import DataError, OptionError
+from tests import layouts
 from tests.test_similar import texture, turn
 
 
@@ -172,7 +173,7 @@ def test_few_defects_are_said(tmp_path):
 def test_no_pictures_is_an_error_and_no_data_set_is_refused(tmp_path):
     for side in ("images", "masks"):
         (tmp_path / "set" / side).mkdir(parents=True)
-    assert "no pictures" in kinds(check(tmp_path / "set"))
+    assert [one.message.split(" in ")[0] for one in check(tmp_path / "set").findings] == ["no pictures"]
     with pytest.raises(DataError, match="not there"):
         check(tmp_path / "nothing")
     with pytest.raises(OptionError, match="papr"):
@@ -232,3 +233,16 @@ def test_tile_groups_of_magnetic_tiles_are_named(real_data):
     assert any(" in train" in one.message and " in test" in one.message for one in torn)
     assert len(kinds(report, "warning")["empty mask"]) == 4
     assert "tile group in several parts" not in kinds(check(root, protocol="grouped"))
+
+
+def test_sound_pictures_that_are_kept_apart_are_checked_when_asked_for(tmp_path):
+    root = layouts.mt(tmp_path)
+    broken = next((root / "MT_Free" / "Imgs").glob("*.jpg"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    assert not any(broken.name in name for one in check(root).findings for name in one.files)
+    assert any(broken.name in name for one in check(root, free=True).findings for name in one.files)
+
+
+def test_a_set_of_several_tasks_asks_for_one_and_says_nothing_else(tmp_path):
+    report = check(layouts.dagm(tmp_path))
+    assert [one.kind for one in report.findings if one.level == "error"] == ["layout"]

@@ -353,7 +353,11 @@ def test_a_synthetic_set_is_made_once_and_shown(tmp_path):
     again = anet("data", "synth", tmp_path / "set", "--pictures", "3", "--size", "64")
     assert again.code == 2 and "exists already: give a folder that is new or empty" in again.err
     sheet = tmp_path / "[bold]" / "[/nonsense].png"  # what a library for coloured text would take for markup
-    assert anet("data", "show", tmp_path / "set", "--out", sheet) == (0, f"{sheet}\n", "")
+    assert anet("data", "show", tmp_path / "set", "--out", sheet) == (0, f"{sheet}: 3 pictures\n", "")
+    assert (
+        "2 of 3 pictures (--limit 3 shows all)"
+        in anet("data", "show", tmp_path / "set", "--out", sheet, "--limit", 2).out
+    )
     assert sheet.read_bytes().startswith(b"\x89PNG") and state(tmp_path / "set") == before
 
 

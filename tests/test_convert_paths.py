@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.labels import PIXELS, coco, coco_json, fails, labelme, picture, put, voc, yolo
+from anet.data.convert import convert
+from tests.labels import PIXELS, coco, coco_json, fails, labelme, picture, put, shape, voc, yolo
 
 HOSTILE = [
     "../outside.png", "x/../../outside.png", "/etc/hostname", "file:///etc/hostname", "http://x/y.png", "C:\\x.png",
@@ -105,3 +106,9 @@ def test_a_fifo_is_never_opened(tmp_path):
     os.mkfifo(src / "b.png")
     put(src / "instances.json", coco_json(["a.png", "b.png"], [{}]))
     fails(tmp_path, src, "b.png")
+
+
+def test_a_source_named_by_way_of_another_folder_is_converted(tmp_path):
+    labelme(tmp_path, [shape("rectangle", [[4, 6], [14, 16]])])
+    (tmp_path / "beside").mkdir()
+    assert convert(tmp_path / "beside" / ".." / "src", tmp_path / "out").pictures == {"": 1}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from anet.data import load
 from anet.data.convert import convert
 from anet.data.labels.yolo import parse
 from anet.errors import AnetError, DataError
@@ -179,3 +180,23 @@ def test_voc_faults_are_all_named(tmp_path):
 
 def test_voc_masks_of_0_and_255_are_not_taken_as_all_ignored(tmp_path):
     fails(tmp_path, voc(tmp_path, PIXELS * 255), "0 and 255")
+
+
+def test_yolo_names_of_background_and_ignored_regions_are_no_classes(tmp_path):
+    row = " ".join(f"{v / (H if i % 2 else W):.6f}" for i, v in enumerate(SQUARE))
+    src = yolo(tmp_path, f"1 {row}\n", "train: images/train\nnames: [background, crack, ignore]\n")
+    made = convert(src, tmp_path / "out")
+    assert made.class_names == ("background", "crack") and load(made.out).class_names == made.class_names
+    assert np.array_equal(read_mask(made.out / "masks/train/a.png"), PIXELS)
+
+
+def test_a_class_named_twice_is_a_fault(tmp_path):
+    fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1\n", "train: images/train\nnames: [crack, crack]\n"), "crack twice")
+
+
+def test_damaged_voc_masks_are_all_named_without_a_file_of_names(tmp_path):
+    src = voc(tmp_path, PIXELS)
+    for name in ("b", "c"):
+        put(src / f"JPEGImages/{name}.png", picture())
+        put(src / f"SegmentationClass/{name}.png", png_bytes(PIXELS)[:60])
+    fails(tmp_path, src, "b.png", "c.png")

@@ -123,3 +123,10 @@ def test_what_cannot_be_merged_is_said_and_nothing_is_left_behind(tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         merge([a, b], out)
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c", "out"} and (out / "mine").read_text() == "kept"
+
+
+def test_a_set_in_a_hidden_folder_is_not_hidden_in_the_result(tmp_path):
+    a = parts_folder(tmp_path / ".mine", {"train": [1, 2], "val": [3], "test": [4]})
+    b = parts_folder(tmp_path / "...", {"train": [5, 6], "val": [7], "test": [8]})
+    merge([a, b], tmp_path / "out")
+    assert len(data.load(tmp_path / "out").samples) == 8

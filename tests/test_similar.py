@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anet.data.dataset import Sample
+from anet.data.overlap import MARGIN, OFF, _glance, normalise
 from anet.data.similar import describe, groups, near_duplicates
 
 SIDE = 120
@@ -157,3 +158,23 @@ def test_pairs_of_magnetic_tiles_are_of_one_tile(real_data):
     pairs = near_duplicates(samples)
     assert len(pairs) > 300
     assert all(tile[pair.a] == tile[pair.b] for pair in pairs)
+
+
+def test_parts_of_one_shape_with_a_surface_of_their_own_are_told_apart_and_a_copy_among_them_is_found(tmp_path):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    disc = np.hypot(y - SIDE / 2, x - SIDE / 2) < 0.4 * SIDE
+    parts = {str(n): np.where(disc, 40 + texture(n) // 2, 200).astype(np.uint8) for n in range(6)}
+    assert not near_duplicates(samples_of(tmp_path / "apart", parts))
+    pairs = near_duplicates(samples_of(tmp_path / "copy", parts | {"copy": parts["3"][1:, 1:]}))
+    assert [(pair.a, pair.b) for pair in pairs] == [("3", "copy")]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), noise=st.floats(0, 30), dy=st.integers(0, 2), dx=st.integers(0, 2))
+def test_a_glance_is_near_what_all_pixels_say(seed, noise, dy, dx):
+    one = texture(seed).astype(np.float32)
+    other = np.roll(one, (dy, dx), (0, 1)) + np.random.default_rng(seed).normal(0, noise, one.shape)
+    a, b = normalise(one), normalise(other)
+    template = np.ascontiguousarray(b[OFF:-OFF, OFF:-OFF])
+    exact = cv2.matchTemplate(a, template, cv2.TM_CCOEFF_NORMED).max()
+    assert abs(_glance(a, template) - exact) < MARGIN

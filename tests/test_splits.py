@@ -317,3 +317,21 @@ def test_each_kind_of_tile_with_enough_groups_is_in_training_and_validation_with
                 {sample.name.split("/")[0] for sample in found.part(part) if sample.mask} for part in ("train", "val")
             ]
             assert len(kinds[0]) == 5 and len(kinds[1]) >= 4
+
+
+def test_sound_pictures_are_parted_alike_whether_their_masks_are_empty_or_missing(tmp_path):
+    for number in range(40):
+        image, mask = layouts.picture(number, sound=number >= 6)
+        layouts.save(tmp_path / "empty" / "images" / f"{number:03}.png", image)
+        layouts.save(tmp_path / "empty" / "masks" / f"{number:03}.png", mask)
+        good = "good/" if number >= 6 else ""
+        layouts.save(tmp_path / "good" / "images" / f"{good}{number:03}.png", image)
+        if number < 6:
+            layouts.save(tmp_path / "good" / "masks" / f"{number:03}.png", mask)
+    for way in ("empty", "good"):
+        data = load(tmp_path / way)
+        assert sum(sample.sound for sample in data.samples) == 34
+        for protocol in ("paper", "grouped"):
+            for seed in range(6):
+                found = split(data, protocol, seed)
+                assert all(any(not s.sound for s in found.part(part)) for part in ("train", "val", "test"))

@@ -194,3 +194,11 @@ def test_a_plan_names_a_start_and_a_number_of_pictures(tmp_path):
 def test_a_start_or_number_that_cannot_be_is_a_fault(tmp_path, more):
     plan, faults = plan_of(tmp_path, **more)
     assert not plan.runs and next(iter(more)) in str(faults[0])
+
+
+@pytest.mark.parametrize("number", range(LEAST, 12))
+def test_what_validates_shows_a_defect_where_any_does(number):
+    mostly_sound = [replace(one, mask=one.name, empty=place % 8 > 0) for place, one in enumerate(SPLIT.train)]
+    parts = replace(SPLIT, train=tuple(mostly_sound), val=tuple(mostly_sound[:15]))
+    found = fewer(parts, number, 0)
+    assert any(not one.sound for one in found.val) and any(not one.sound for one in found.train)

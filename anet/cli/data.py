@@ -20,12 +20,13 @@ def check(
     task: Task = None,
     protocol: Protocol = None,
     split_seed: SplitSeed = 0,
+    free: Free = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding with every file, as JSON.")] = False,
 ) -> None:
     """Find every fault of a data set in one run, leaks between its parts included. Exit code 1: there are errors."""
     from anet.data.audit import check, print_report
 
-    report = check(data, task, protocol, split_seed)
+    report = check(data, task, protocol, split_seed, free)
     print(json.dumps(report.to_dict(), indent=2)) if as_json else print_report(report, console)
     raise typer.Exit(0 if report.ok else 1)
 
@@ -101,5 +102,8 @@ def show(
     from anet.data.sheet import dataset_sheet
     from anet.image import write_png
 
-    write_png(out, dataset_sheet(load(data, task, free), limit))
-    print(printable(out))
+    dataset = load(data, task, free)
+    write_png(out, dataset_sheet(dataset, limit))
+    held = len(dataset.samples)
+    shown = f"{limit} of {held} pictures (--limit {held} shows all)" if limit < held else f"{held} pictures"
+    print(f"{printable(out)}: {shown}")

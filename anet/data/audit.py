@@ -68,7 +68,7 @@ def check(
         looks = [replace(one, sample=replace(one.sample, class_id=1)) for one in looks]
     found += [fault for one in looks for fault in one.faults]
     found += [*faults.values(looks, named, root), *faults.marks(looks, root), *faults.twice(looks, root)]
-    if not dataset.samples:
+    if not dataset.samples and not any(one.kind == "layout" for one in found):
         found.append(Finding("error", "no pictures", (), f"no pictures in {printable(root)}"))
     whole = [one for one in looks if one.image is not None]
     dataset = replace(dataset, samples=tuple(one.sample for one in whole))

@@ -106,6 +106,8 @@ def _check(source: Source, items: list[Item], names: list[str]) -> None:
         source.fault("the folder", "", "holds no class: at least one object must be labelled")
     if len(names) >= IGNORE:
         source.fault("the folder", "", f"has {len(names)} classes: a mask holds up to {IGNORE - 1}")
+    for name in (name for name, count in Counter(names).items() if count > 1):
+        source.fault("the folder", "", f"names the class {name} twice")
     without = [item for item in items if item.part is None]
     if without and len(without) < len(items):
         for item in without:

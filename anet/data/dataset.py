@@ -17,7 +17,8 @@ PARTS = ("train", "val", "test")
 class Sample:
     """One picture and its labels, as files; nothing is read before `read()`.
 
-    `name` is unique in its data set (path below the root, without suffix, with `/`). `mask` None is a sound picture.
+    `name` is unique in its data set (path below the root, without suffix, with `/`). A picture is sound without a mask,
+    or with one that the reader found to be `empty`: parts are drawn with sound and defective ones in proportion.
     With `class_id`, the mask file says only where: values above 127 are that class. Without it, its values are the ids.
     """
 
@@ -26,6 +27,12 @@ class Sample:
     mask: Path | None = None
     class_id: int | None = None
     group: str | None = None  # pictures of one group show the same thing and must stay in one part
+    empty: bool = False  # no pixel of the mask is a defect, none is ignored
+
+    @property
+    def sound(self) -> bool:
+        """Whether this is a picture without a defect, as far as the reader knows."""
+        return self.mask is None or self.empty
 
     def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the picture `(H, W, 3) uint8` and mask `(H, W) uint8` of ids 0..classes-1, IGNORE where unlabelled.

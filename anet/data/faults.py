@@ -57,7 +57,7 @@ class Walk:
                 self._add("error", "unreadable folder", here, f"cannot be listed: {error.strerror}")
                 continue
             for entry in entries:
-                if not (entry.name.startswith(".") or entry.name == "__MACOSX") and self._look(here / entry.name):
+                if not listing.hidden(entry.name) and self._look(here / entry.name):
                     waiting.append(here / entry.name)
 
     def _look(self, path: Path) -> bool:

@@ -33,15 +33,21 @@ def fewer(parts: Split, pictures: int | None, seed: int) -> Split:
 
 
 def _first(samples: Sequence[Sample], number: int, seed: int) -> tuple[Sample, ...]:
-    """Give the first of a random order in which every kind comes in proportion from the beginning."""
+    """Give the first of a random order in which every kind comes in proportion from the beginning.
+
+    One of them at least is defective where there is any: the last makes room for it.
+    """
     rng = np.random.default_rng(seed)
     kinds: dict[tuple[bool, int], list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: sample.name):
-        kinds[sample.mask is None, sample.class_id or 0].append(sample)
+        kinds[sample.sound, sample.class_id or 0].append(sample)
     order = [
         ((place + 0.5) / len(found), kind, found[index])
         for kind, found in sorted(kinds.items())
         for place, index in enumerate(rng.permutation(len(found)))
     ]
-    chosen = [sample for _, _, sample in sorted(order, key=lambda one: one[:2])[:number]]
+    ranked = [sample for _, _, sample in sorted(order, key=lambda one: one[:2])]
+    chosen, defective = ranked[:number], next((sample for sample in ranked if not sample.sound), None)
+    if defective and defective not in chosen:
+        chosen[-1:] = [defective]
     return tuple(sorted(chosen, key=lambda sample: sample.name))

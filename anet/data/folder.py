@@ -32,7 +32,7 @@ def matches(root: Path) -> bool:
 def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
     """Read all pictures; task "defect" with one class, "all" with several. `free` changes nothing: sound ones are in.
 
-    Reads every mask's values once, unless `classes.txt` names three or more. Raises DataError, ImageError.
+    Reads every mask's values once. Raises DataError, ImageError.
     """
     name = f"{root.name} folder" if root.name in known.PUBLISHED else root.name
     return read_sides(root, SIDES, name, task)
@@ -46,9 +46,11 @@ def read_sides(root: Path, sides: tuple[str, str], name: str, task: str | None) 
         unlabelled, root, f"add the masks, or move sound pictures into a folder called {SOUND} below {sides[0]}"
     )
     listing.require_pictures(pairs, root)
-    names, class_id = classes(root, [mask for _, mask in pairs if mask is not None])
+    names, class_id, empty = classes(root, [mask for _, mask in pairs if mask is not None])
     only = "defect" if len(names) == 2 else "all"
-    samples = tuple(Sample(listing.name_of(image, root), image, mask, class_id) for image, mask in pairs)
+    samples = tuple(
+        Sample(listing.name_of(image, root), image, mask, class_id, empty=mask in empty) for image, mask in pairs
+    )
     task = listing.choose(task, (only,), only, printable(root))
     return Dataset(name, task, root, names, samples, _given(root, samples))
 
@@ -68,15 +70,21 @@ def is_sound(image: Path, root: Path) -> bool:
     return SOUND in (part.lower() for part in image.relative_to(root).parts[1:-1])
 
 
-def classes(root: Path, masks: list[Path]) -> tuple[tuple[str, ...], int | None]:
-    """Give the class names and, for masks of 0 and 255, class id 1 (else None: values are ids).
+def classes(root: Path, masks: list[Path]) -> tuple[tuple[str, ...], int | None, frozenset[Path]]:
+    """Give the class names, for masks of 0 and 255 class id 1 (else None: values are ids), and the empty masks.
 
     Raises DataError when the values are neither, or mix both ways of writing a defect.
     """
+    written = {mask: mask_values(mask) for mask in masks}
+    names, class_id = _meaning(root, written)
+    return names, class_id, frozenset(mask for mask, found in written.items() if found <= {0})
+
+
+def _meaning(root: Path, written: dict[Path, set[int]]) -> tuple[tuple[str, ...], int | None]:
+    """Give names and class id as `classes`, from the values of each mask."""
     named = class_names(root)
     if len(named) > 2:
         return named, None
-    written = {mask: mask_values(mask) for mask in masks}
     values = set().union(*written.values())
     if values <= {0, 255}:
         return named or ("background", "defect"), 1

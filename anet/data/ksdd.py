@@ -38,13 +38,11 @@ def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
             else:
                 pairs.append((image, mask, part.name))
     listing.require_masks(unlabelled, root, "PartM_label.bmp must lie beside each PartM.jpg")
-    names, class_id = folder.classes(root, [mask for _, mask, _ in pairs])
-    samples = [_sample(root, *pair, class_id) for pair in pairs]
-    samples = [sample for sample in samples if free or sample.mask]
+    names, class_id, empty = folder.classes(root, [mask for _, mask, _ in pairs])
+    samples = [
+        Sample(listing.name_of(image, root), image, None if mask in empty else mask, class_id, part)
+        for image, mask, part in pairs
+        if free or mask not in empty
+    ]
     listing.require_pictures(samples, root)
     return Dataset("ksdd", task, root, names, tuple(samples))
-
-
-def _sample(root: Path, image: Path, mask: Path, part: str, class_id: int | None) -> Sample:
-    empty = folder.mask_values(mask) <= {0}
-    return Sample(listing.name_of(image, root), image, None if empty else mask, class_id, part)

@@ -19,7 +19,7 @@ def entries(folder: Path, root: Path) -> list[Path]:
     be listed or a link leads outside `root`: a set that reads elsewhere is not the set that was given.
     """
     try:
-        found = [entry for entry in os.scandir(folder) if not (entry.name.startswith(".") or entry.name == "__MACOSX")]
+        found = [entry for entry in os.scandir(folder) if not hidden(entry.name)]
     except OSError as error:
         raise DataError(f"cannot list {printable(folder)}: {error.strerror}") from error
     home = root.resolve()
@@ -29,6 +29,11 @@ def entries(folder: Path, root: Path) -> list[Path]:
                 f"{printable(entry.path)} is a link out of {printable(root)}: copy the files into the data set"
             )
     return [folder / entry.name for entry in sorted(found, key=lambda e: e.name)]
+
+
+def hidden(name: str) -> bool:
+    """Say whether an entry of this name is passed over."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def subfolders(folder: Path, root: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from anet import data
-from anet.data import similar
+from anet.data import listing, similar
 from anet.data.dataset import PARTS, Dataset, Sample
 from anet.data.leaks import showing
 from anet.data.sheet import dataset_sheet
@@ -89,7 +89,7 @@ def merge(
         raise DataError(
             f"{len(classes) - 1} classes in all: a mask holds up to {IGNORE - 1}; --one-class makes them one"
         )
-    names = _unique([dataset.name for dataset in sets])
+    names = _unique([_visible(dataset.name) for dataset in sets])
     splits = [data.split(dataset, protocol, seed) for dataset in sets]
     pieces = [
         _Piece(f"{name}/{sample.name}", part, sample, dataset.classes, _ids(dataset.class_names, classes))
@@ -131,6 +131,12 @@ def _load(root: Path | str, free: bool) -> Dataset:
     layout, _ = data.find(Path(root))
     tasks = getattr(data.LAYOUTS[layout], "TASKS", ())
     return data.load(root, EVERYTHING if EVERYTHING in tasks else None, free)
+
+
+def _visible(name: str) -> str:
+    """Give a folder's name as one that the plain layout does not pass over."""
+    shown = name.lstrip(".")
+    return "data" if not shown or listing.hidden(shown) else shown
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ Patches around blobs, each turned into one of 8 canonical positions, are compare
 vote for a symmetry and a shift; the pixels decide.
 """
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -14,6 +15,9 @@ PATCH, CELLS = 25, 8  # pixels a side of a patch, and of its descriptor
 PATCH_ALIKE = 0.93
 FEATURES, ALL_FEATURES = 30, 60_000  # of one picture, and of all together: the product below is quadratic
 MOST_FOR_OVERLAPS = ALL_FEATURES // 8
+OFF = 2  # pixels that two pictures may lie beside the place where they should agree
+SPAN = 2 * OFF + 1
+GLANCED, MARGIN = 2000, 0.1  # pixels that a glance looks at, and what its answer may be off
 LEAST_SIDE, LEAST_SHARE = 24, 0.1  # of an overlap, in pixels and of the smaller picture's area
 
 
@@ -37,9 +41,10 @@ def turned(symmetry: int) -> str:
 
 
 def agreement(a: np.ndarray, b: np.ndarray, dy: int = 0, dx: int = 0) -> tuple[float, float]:
-    """Correlate two normalised pictures where they overlap, `b` lying at (dy, dx) in `a`, two pixels off allowed.
+    """Correlate two normalised pictures where they overlap, `b` lying at (dy, dx) in `a`, OFF pixels off allowed.
 
-    Gives correlation and the overlap's share of the smaller picture; (0, 0) where that is too little to say.
+    Gives correlation and the overlap's share of the smaller picture; (0, 0) where that is too little to say, and where
+    a glance at some of the pixels tells that AGREE is far away.
     """
     y0, y1 = max(0, dy), min(a.shape[0], dy + b.shape[0])
     x0, x1 = max(0, dx), min(a.shape[1], dx + b.shape[1])
@@ -47,11 +52,24 @@ def agreement(a: np.ndarray, b: np.ndarray, dy: int = 0, dx: int = 0) -> tuple[f
     if y1 - y0 < LEAST_SIDE or x1 - x0 < LEAST_SIDE or share < LEAST_SHARE:
         return 0.0, 0.0
     field = np.ascontiguousarray(a[y0:y1, x0:x1])
-    template = np.ascontiguousarray(b[y0 - dy + 2 : y1 - dy - 2, x0 - dx + 2 : x1 - dx - 2])
+    template = np.ascontiguousarray(b[y0 - dy + OFF : y1 - dy - OFF, x0 - dx + OFF : x1 - dx - OFF])
     if min(field.std(), template.std()) < 0.05:  # flat: OpenCV would call it perfect
+        return 0.0, 0.0
+    if template.size > 4 * GLANCED and _glance(field, template) < AGREE - MARGIN:
         return 0.0, 0.0
     scores = cv2.matchTemplate(field, template, cv2.TM_CCOEFF_NORMED)
     return float(np.nan_to_num(scores, posinf=0).max()), share
+
+
+def _glance(field: np.ndarray, template: np.ndarray) -> float:
+    """Give what `agreement` finds, about, in a tenth of its time: parts on a fixture make every pair a candidate."""
+    step = math.isqrt(template.size // GLANCED)
+    few = (template[::step, ::step] - template.mean()).ravel()
+    h, w = template.shape
+    seen = np.stack([field[y : y + h : step, x : x + w : step].ravel() for y, x in np.ndindex(SPAN, SPAN)])
+    seen -= seen.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("ij,ij->i", seen, seen) * np.vdot(few, few))
+    return float((seen @ few / (lengths + 1e-9)).max())
 
 
 # matrix of each symmetry on (y, x) seen from the picture's centre, and the symmetry number of each matrix

@@ -74,15 +74,16 @@ def take_groups(
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: sample.name):
         groups[sample.group or sample.name].append(sample)
-    size = {name: sum(sample.mask is not None for sample in shown) or len(shown) for name, shown in groups.items()}
-    bad = [name for name, shown in groups.items() if any(sample.mask for sample in shown)]
+    size = {name: sum(not sample.sound for sample in shown) or len(shown) for name, shown in groups.items()}
+    bad = {name for name, shown in groups.items() if any(not sample.sound for sample in shown)}
     taken: set[str] = set()
     owed = Fraction(0)
     for kind in _kinds(groups):
+        members = set(kind)
         wanted = Fraction(share) * sum(size[name] for name in kind) + owed
         count = 0
         for name in (kind[i] for i in rng.permutation(len(kind))):
-            last = any(name in some and len(taken.intersection(some)) + 1 >= len(some) for some in (kind, bad))
+            last = any(name in some and len(taken.intersection(some)) + 1 >= len(some) for some in (members, bad))
             full = last or len(taken) + leave >= len(groups)
             if not full and abs(count + size[name] - wanted) < abs(count - wanted):
                 taken.add(name)
@@ -166,8 +167,8 @@ def _listed(
     rest = [sample for sample in samples if where.get(sample.group) == "train"]
     loose = [sample for sample in samples if sample.group not in where]
     if loose:
-        sound = [sample for sample in samples if sample.mask is None]
-        short = _test_share(dataset) * len(sound) - sum(sample.mask is None for sample in test)
+        sound = [sample for sample in samples if sample.sound]
+        short = _test_share(dataset) * len(sound) - sum(sample.sound for sample in test)
         more, others = take_groups(loose, short / len(loose), rng) if short > 0 else ([], loose)
         test, rest = test + more, rest + others
     return test, rest
@@ -177,7 +178,7 @@ def _draw(samples: Samples, share: Fraction, rng: np.random.Generator) -> tuple[
     """Draw round(share) of the samples at random, each class and the sound ones in proportion (largest remainder)."""
     kinds: dict[tuple[bool, int], list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: sample.name):
-        kinds[sample.mask is None, sample.class_id or 0].append(sample)
+        kinds[sample.sound, sample.class_id or 0].append(sample)
     total = min(max(1, int(share * len(samples) + Fraction(1, 2))), len(samples) - 1)
     exact = {kind: Fraction(total * len(found), len(samples)) for kind, found in kinds.items()}
     count = {kind: int(number) for kind, number in exact.items()}
@@ -195,17 +196,17 @@ def _kinds(groups: dict[str, list[Sample]]) -> list[list[str]]:
     """Sort groups by what they show: sound or not, the class, the top folder; kinds of under 3 groups are one kind."""
     kinds: dict[tuple[bool, int, str], list[str]] = defaultdict(list)
     for name in sorted(groups):
-        shown = [sample for sample in groups[name] if sample.mask] or groups[name]
-        kind = Counter((s.mask is None, s.class_id or 0, s.name.split("/")[0]) for s in shown)
+        shown = [sample for sample in groups[name] if not sample.sound] or groups[name]
+        kind = Counter((s.sound, s.class_id or 0, s.name.split("/")[0]) for s in shown)
         kinds[min(kind, key=lambda k: (-kind[k], k))].append(name)
     large = [kinds[kind] for kind in sorted(kinds) if len(kinds[kind]) >= 3]
     small = [name for kind in sorted(kinds) if len(kinds[kind]) < 3 for name in kinds[kind]]
     return [small, *large] if small else large
 
 
-def _least(size: dict[str, int], bad: list[str]) -> str:
+def _least(size: dict[str, int], bad: set[str]) -> str:
     """Give the smallest group with a defect, or of the sound ones where only one group has any."""
-    candidates = bad if len(bad) > 1 else [name for name in size if name not in bad]
+    candidates = list(bad) if len(bad) > 1 else [name for name in size if name not in bad]
     if not candidates or len(size) < 2:
         raise DataError(
             "all pictures left are of one group: no leak-free part can be taken, only protocol paper would work"

@@ -40,7 +40,7 @@ class Source:
     """A folder to convert, with the faults and remarks found so far."""
 
     def __init__(self, root: Path):
-        self.root = Path(root)
+        self.root = Path(root).resolve() if ".." in Path(root).parts else Path(root)  # what is found has no `..` left
         self.real = self.root.resolve()
         self.faults: list[str] = []
         self.remarks: Counter[str] = Counter()

@@ -12,7 +12,7 @@ import numpy as np
 from anet.data.dataset import PARTS
 from anet.data.labels.source import Item, Source, label_name
 from anet.data.listing import SUFFIXES
-from anet.errors import DataError
+from anet.errors import AnetError, DataError
 from anet.frame import IGNORE
 from anet.image import read_image, read_mask
 
@@ -139,7 +139,7 @@ def _names(source: Source, items: list[Item]) -> list[str]:
     for item in items:
         try:
             present |= set(np.unique(item.mask()).tolist()) if item.mask else set()
-        except (DataError, OSError):
+        except (AnetError, OSError):
             continue  # told when the mask is converted
     if present and present <= {0, IGNORE} and IGNORE in present:
         source.fault(

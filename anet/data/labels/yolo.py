@@ -58,7 +58,7 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
         source.fault(path, "", "names neither train nor val nor test")
     if items and not any(item.annotation.suffix == ".txt" for item in items):
         source.fault(path, "", "no picture has a label file: they belong in labels/ where the pictures are in images/")
-    return items, names
+    return items, [name for name in names if name not in ("background", "ignore")]
 
 
 def _place(source: Source, path: Path, base: object, part: str, value: object) -> Path | None:
