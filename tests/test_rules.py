@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -45,10 +46,10 @@ def scene(*rectangles: tuple[int, int, int, int, int], h: int = 60, w: int = 100
     return mask, measured(mask)
 
 
-def measured(mask: np.ndarray):
+def measured(mask: np.ndarray, scale: tuple[float, float] | None = None):
     probs = np.full((*mask.shape, 3), 0.05, np.float32)
     np.put_along_axis(probs, mask[..., None].astype(np.intp), 0.9, axis=2)
-    return find_defects(mask, Answer(probs, *mask.shape), 0, NAMES)
+    return find_defects(mask, Answer(probs, *mask.shape), 0, NAMES, scale=scale)
 
 
 def rules_of(text: str, **files: bytes) -> Rules:
@@ -94,6 +95,31 @@ def test_a_limit_that_is_just_met_is_kept_and_one_beyond_fires(limit, kept, brok
     verdict, (reason,) = decide(one_rule(f"{limit} = {broken}"), mask, defects)
     assert (verdict, reason.rule, reason.limit, reason.allowed) == ("reject", "r", limit, broken)
     assert reason.found == pytest.approx(found)
+
+
+@settings(deadline=None)
+@given(st.integers(10, 200), st.integers(1, 90), st.integers(1, 9), st.integers(1, 40))
+def test_a_limit_in_mm_that_is_just_met_is_kept_whatever_the_scale(thousandths, long, wide, apart):
+    mm, pixels = thousandths / 1000, {"length": max(long, wide), "width": min(long, wide), "distance": apart}
+    mask = np.zeros((80, 100), np.uint8)
+    mask[5 : 5 + wide, 5 : 5 + long] = mask[5 + wide + apart : 5 + 2 * wide + apart, 5 : 5 + long] = 1
+    defects = measured(mask, (mm, mm))
+    exact = {name: value * thousandths / 1000 for name, value in pixels.items()}  # as a person writes it
+    area = defects[0].to_dict()["area_mm2"]
+    limits = {f"max_{name}_mm": exact[name] for name in ("length", "width")} | {"min_distance_mm": exact["distance"]}
+    limits |= {"max_area_mm2": area, "max_total_area_mm2": float(f"{2 * area:.6g}")}
+    least = {"from_length_mm": exact["length"], "from_area_mm2": area}
+    rules = (Rule("kept", "reject", limits), Rule("counted", "warn", {"max_count": 1}, least=least))
+    verdict, reasons = Rules(rules).decide(defects, mask, (mm, mm))
+    assert verdict == "warn" and [one.rule for one in reasons] == ["counted"]
+    plain = [SimpleNamespace(**one.to_dict() | {"runs": None}) for one in defects]  # as `rules check --report` has them
+    assert Rules(rules).decide(plain, mask, (mm, mm)) == (verdict, reasons)
+
+
+def test_a_score_that_is_just_met_is_met_though_it_is_no_binary_number():
+    mask, defects = scene(*SCENE)
+    assert defects[0].score < 0.9
+    assert decide(one_rule("from_score = 0.9\nmax_count = 0"), mask, defects)[0] == "reject"
 
 
 def test_a_reason_names_rule_limit_finding_and_place():

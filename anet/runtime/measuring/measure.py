@@ -10,8 +10,8 @@ from anet.runtime.measuring.contrast import contrast
 from anet.runtime.measuring.runs import Runs, regions, runs_of, together
 from anet.runtime.measuring.shape import RECTANGLE, Corners, Ruler, outline
 
-SCORES, PIXELS = ("score", "mean_score"), ("length_px", "width_px", "angle_deg", "contrast")
 MM = ("area_mm2", "length_mm", "width_mm")
+DIGITS = {"score": 4, "mean_score": 4, "length_px": 2, "width_px": 2, "angle_deg": 2, "contrast": 2}  # reported
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,25 @@ class Defect:
         return [] if self.runs is None else outline(*self.runs.T)
 
     def to_dict(self, contour: bool = False) -> dict[str, Any]:
-        """Give plain values for JSON and CSV; scores to 4 digits, pixels, degrees and grey to 2, mm to 6 that count.
+        """Give plain values for JSON and CSV, measures as `reported`.
 
         With `contour` the polygon, too: it can be long.
         """
         facts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "runs"}
-        for names, digits in ((SCORES, 4), (PIXELS, 2)):
-            facts |= {name: round(facts[name], digits) for name in names if facts[name] is not None}
-        facts |= {name: float(f"{facts[name]:.6g}") for name in MM if facts[name] is not None}
+        facts |= {name: reported(name, facts[name]) for name in (*DIGITS, *MM) if facts[name] is not None}
         facts |= {"box": list(self.box), "centroid": [round(value, 2) for value in self.centroid]}
         facts["corners"] = [[round(x, 2), round(y, 2)] for x, y in self.corners]
         return facts | ({"contour": [list(point) for point in self.contour()]} if contour else {})
+
+
+def reported(name: str, value: float) -> float:
+    """Round a measure as it is reported and judged: mm to 6 digits that count, others to their DIGITS after the point.
+
+    What is computed in binary misses a limit that is just met by its last bits: 34 pixels of 0.1 mm are more than 3.4.
+    """
+    if name.endswith(("_mm", "_mm2")):
+        return float(f"{value:.6g}")
+    return round(value, DIGITS[name]) if name in DIGITS else value
 
 
 def find_defects(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anet.errors import OptionError
-from anet.runtime.measuring.measure import Defect
+from anet.runtime.measuring.measure import Defect, reported
 from anet.runtime.verdicts.gaps import Scale, closest
 from anet.runtime.verdicts.zones import Zone
 
@@ -111,11 +111,11 @@ def any_defect(min_area_px: int) -> Rules:
 
 
 def measured(defect: Defect, name: str) -> float:
-    """Give a measure of a defect by its name in MEASURES. Raises OptionError where it was not measured in mm."""
+    """Give a measure of a defect as reported, by its name in MEASURES. Raises OptionError without any in mm."""
     value = getattr(defect, name, None)
     if value is None:
         raise OptionError(f"a rule is about {name}, and the defects were measured in px alone: give mm_per_px")
-    return float(value)
+    return reported(name, float(value))
 
 
 def _fired(rule: Rule, defects: Sequence[Defect], mask: np.ndarray, mm_per_px: Scale) -> list[Reason]:
@@ -140,10 +140,10 @@ def _found(
     if key == "max_count":
         return len(numbers), numbers
     if key in TOTALS:
-        return sum(measured(one, key[10:]) for one in counted.values()), numbers
+        return reported(key, sum(measured(one, key[10:]) for one in counted.values())), numbers
     if key in DISTANCES:
         pair = closest(list(counted.values()), mask, mm_per_px if key.endswith("_mm") else 1.0, allowed)
-        return (pair[0], [numbers[pair[1]], numbers[pair[2]]]) if pair else (allowed, [])
+        return (reported(key, pair[0]), [numbers[pair[1]], numbers[pair[2]]]) if pair else (allowed, [])
     values = {number: measured(one, key[4:]) for number, one in counted.items()}
     over = sorted((number for number in numbers if values[number] > allowed), key=lambda number: -values[number])
     return (values[over[0]], over) if over else (0.0, [])
