@@ -22,6 +22,7 @@ from anet.models import OpenModel, open_model
 from anet.scoring.audit_page import Section, Shown, write_audit
 from anet.scoring.conflicts import KINDS, Conflict, box_of, by_area, conflicts, far
 from anet.scoring.report import Table
+from anet.seen import fingerprint, known_seen
 
 COLUMNS = (
     "rank", "file", "twin", "kind", "what", "weight", "certainty", "area_px", "x0", "y0", "x1", "y1", "labelled",
@@ -101,8 +102,15 @@ def audit(
 
 
 def own_parts(opened: OpenModel, dataset: Dataset) -> dict[str, str]:
-    """Give sample name -> part of the split that the model was trained with; empty where these are other pictures."""
+    """Give sample name -> part of the split that the model was trained with; empty where these are other pictures.
+
+    A picture by which it was neither trained nor validated is of its test part, whenever it came.
+    """
     known = opened.provenance
+    if seen := known_seen(known):
+        part_of = {one: part for part in ("val", "train") for one in seen[part]}
+        parts = {sample.name: part_of.get(fingerprint(sample), "test") for sample in dataset.samples}
+        return parts if set(parts.values()) != {"test"} else {}
     if known["data"].get("digest") != dataset.digest():
         return {}
     own = known["split"]

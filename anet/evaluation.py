@@ -16,6 +16,7 @@ from anet.provenance import commit, machine, versions
 from anet.scoring.evaluate import Evaluation, evaluate
 from anet.scoring.report import BEST, WORST, Table, Tile, write_report
 from anet.scoring.threshold import choose_threshold
+from anet.seen import known_seen, told, trained_on
 
 RESULT_FORMAT = 1
 
@@ -42,7 +43,8 @@ class Trial:
     digest: str
     parts: Split
     pictures: int | None  # labelled ones of train and val; None: all
-    other_split: bool  # the model was trained on another split of these pictures: it saw some of what is held out here
+    other_split: bool  # the model was trained on some of what is held out here
+    trained_on: dict[str, int] | None  # part -> its pictures that the model was trained on; None: it does not say
 
     def facts(self, part: str) -> dict[str, Any]:
         """Give what goes with every figure from a part: data, split, model, machine."""
@@ -57,8 +59,9 @@ class Trial:
                 **{name: len(parts.part(name)) for name in ("train", "val", "test")},
             },
             "trained_on_another_split_of_this_data": self.other_split,
+            **({} if self.trained_on is None else {"pictures_trained_on": self.trained_on}),
             "model": {
-                **opened.provenance, "trained_in": opened.provenance.get("precision"),  # it answers in its own
+                **told(opened.provenance), "trained_in": opened.provenance.get("precision"),  # it answers in its own
                 "network": opened.network, "engine": opened.engine, "precision": opened.precision,
                 "size": opened.size, "sha256": opened.sha256, "class_names": list(opened.class_names),
             },
@@ -82,7 +85,10 @@ def prepare(
     own_split = (parts.protocol, parts.seed) == (own.get("protocol"), own.get("seed"))
     pictures = own.get("pictures") if same_data and own_split else None
     parts = fewer(parts, pictures, trained.get("seed", 0))  # the threshold sees no more labels than the training did
-    return Trial(opened, dataset, free, digest, parts, pictures, same_data and not own_split)
+    seen = known_seen(trained)
+    counts = trained_on(seen, parts) if seen else None
+    other_split = bool(counts["val"] or counts["test"]) if counts else same_data and not own_split
+    return Trial(opened, dataset, free, digest, parts, pictures, other_split, counts)
 
 
 def check_fit(opened: OpenModel, dataset: Dataset, model: Path, data: Path) -> None:
@@ -157,10 +163,16 @@ def print_scores(result: Result, console: Console) -> None:
     console.print(table)
     console.print(content.note, soft_wrap=True)
     if facts["trained_on_another_split_of_this_data"]:
-        console.print(
-            "The model was trained on another split of these pictures: it saw some of what is scored here.",
-            style="bold red",
-        )
+        console.print(_leak(facts), style="bold red", soft_wrap=True)
+
+
+def _leak(facts: dict[str, Any]) -> str:
+    """Say how much of what is scored the model knows; one of before only tells that its split was another."""
+    if "pictures_trained_on" not in facts:
+        return "The model was trained on another split of these pictures: it saw some of what is scored here."
+    counts, split, part = facts["pictures_trained_on"], facts["split"], facts["data"]["part"]
+    scored = f"{counts[part]} of {split[part]} pictures scored were trained on"
+    return scored + f", and {counts['val']} of {split['val']} that chose the threshold" * (part != "val") + "."
 
 
 def _table(result: Result) -> Table:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from anet.errors import DataError, ModelError
-from anet.evaluation import prepare
+from anet.evaluation import Trial, prepare
 from anet.export.page import page
 from anet.files import appearing, printable, sha256, write_json
 from anet.runtime.card import CARD, PAGE, Card, read_card, read_listed
@@ -49,15 +49,10 @@ def choose_operating(
 
     JSON goes to `out`. With `write`, what was chosen goes into the bundle or model file. The split is that of
     `evaluate_model`. Raises ModelError, DataError, ImageError, OutputError; DataError also when the model was trained
-    on another split of these pictures, since it saw some of what would be counted.
+    on some of what would be counted.
     """
     trial = prepare(model, data, task, free, protocol, split_seed, threads)
-    if trial.other_split:
-        own = trial.opened.provenance["split"]
-        raise DataError(
-            f"{printable(model)} was trained on another split of these pictures and saw some of those that would be "
-            f"counted: --protocol {own.get('protocol')} --split-seed {own.get('seed')} is its own"
-        )
+    check_unseen(trial, model)
     opened, val = trial.opened, trial.parts.val
     exact = (opened.threshold * BINS).is_integer()
     seen = survey(opened.probs, val, trial.dataset.classes, (opened.threshold,) if exact else ())
@@ -70,6 +65,18 @@ def choose_operating(
         written = write_point(model, result.choice.chosen, how(result), opened.sha256)
         result = replace(result, written=written)
     return result
+
+
+def check_unseen(trial: Trial, model: Path) -> None:
+    """Refuse to count on validation pictures that the model was trained on. Raises DataError."""
+    own, counts = trial.opened.provenance["split"], trial.trained_on
+    if trial.other_split if counts is None else counts["val"]:
+        some = "some of those" if counts is None else f"{counts['val']} of the {len(trial.parts.val)}"
+        raise DataError(
+            f"{printable(model)} was trained on another split of these pictures and saw {some} that would be "
+            f"counted: --protocol {own.get('protocol')} --split-seed {own.get('seed')} is its own, of the data set as "
+            "it was then"
+        )
 
 
 def how(result: Operating) -> dict[str, Any]:

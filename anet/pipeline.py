@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from anet.frame import Frame
 from anet.models import known_provenance
 from anet.runtime.card import AS_TRAINED, Card, read_card
 from anet.scoring.report import Table
+from anet.seen import carried
 from anet.shipped import check_changeable
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ def export_run(
     from anet.models import open_trained
 
     network, facts, folder = open_trained(path)
+    facts = replace(facts, provenance=carried(known_provenance(facts.provenance)))
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")

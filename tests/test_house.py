@@ -17,7 +17,7 @@ MODULES = sorted(ANET.rglob("*.py"))
 
 # A room is a folder of anet/ or a file directly in it; each row says what it may import besides itself.
 GROUND = {"errors", "files", "frame", "image", "provenance"}
-PEOPLE = GROUND | {"data", "scoring"}  # what training and export stand on, besides nets
+PEOPLE = GROUND | {"data", "scoring", "seen"}  # what training and export stand on, besides nets
 BELOW = PEOPLE | {"nets", "training", "export", "runtime", "bench"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
@@ -27,6 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "image": {"errors", "files", "frame"},
     "data": GROUND,
     "scoring": GROUND,
+    "seen": GROUND | {"data"},
     "runtime": GROUND,
     "nets": {"errors", "frame"},
     "training": PEOPLE | {"nets"},

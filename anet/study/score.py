@@ -9,6 +9,7 @@ from anet.files import printable, write_json
 from anet.results import FORMAT, place
 from anet.scoring.evaluate import evaluate
 from anet.scoring.threshold import choose_threshold
+from anet.seen import check_parts
 from anet.study.ledger import read_metrics, speed_of
 from anet.training.recipes import RECIPES, Recipe, changes_of
 
@@ -41,6 +42,7 @@ def score_run(
     )
     if trial.digest != about["data"]["digest"]:
         raise ModelError(f"{printable(data or plan.data)} has changed since {printable(folder)} was trained")
+    check_parts(about, trial.parts, printable(folder))
     if "threshold" not in trial.opened.provenance:
         raise ModelError(f"{printable(folder)} was not finished: `anet train --resume` does that")
     content = {"format": FORMAT, "name": found, **_scored(trial), "training": _training(plan, rows, about, wall_s)}

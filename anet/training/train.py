@@ -21,6 +21,7 @@ from anet.files import printable
 from anet.frame import Frame
 from anet.nets import aux_by_default, build
 from anet.provenance import commit, machine, versions
+from anet.seen import check_parts, seen_of
 from anet.training import run
 from anet.training.checkpoint import Facts
 from anet.training.events import TensorBoard
@@ -132,6 +133,7 @@ def resume(folder: Path, console: Console) -> Path | None:
     parts = run.parts_of(plan, dataset)
     if dataset.digest() != content["provenance"]["data"]["digest"]:
         raise ModelError(f"{printable(plan.data)} has changed since {printable(folder)} began: start a new run")
+    check_parts(content["provenance"], parts, printable(folder))
     fabric = launch(plan.accelerator, plan.devices, plan.precision)
     torch.set_num_threads(plan.threads)  # other sums, other bits
     return go(fabric, plan, folder, dataset, parts, console, resume=True)
@@ -188,8 +190,9 @@ def first_process(fabric: Fabric, do: Callable[[], Any]) -> Any:
 
 def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
     """Give where a model comes from: data and its digest, split, recipe, seed, commit, versions, machine."""
-    counts = {name: len(parts.part(name)) for name in ("train", "val", "test")}
+    counts: dict[str, Any] = {name: len(parts.part(name)) for name in ("train", "val", "test")}
     counts |= {"pictures": plan.pictures} if plan.pictures else {}
+    counts |= {"seen": seen_of(parts)}
     return {
         "data": {"name": dataset.name, "task": dataset.task, "digest": dataset.digest(), "free": plan.free},
         "split": {"protocol": parts.protocol, "seed": parts.seed, "source": parts.source, **counts},
