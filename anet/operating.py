@@ -32,12 +32,13 @@ class Operating:
     choice: Choice
     present: Point | None  # the model's own; None where its threshold is no whole multiple of 1/1024
     pieces: int  # groups among the validation pictures; fewer than pictures: these show less than their number
+    small: tuple[int, int] = (0, 0)  # labelled regions below the chosen smallest area, and all
     written: Path | None = None  # the file that holds it now
 
     def to_dict(self) -> dict[str, Any]:
         """Give all as a dict for JSON."""
         present = asdict(self.present) if self.present else None
-        found = {**self.choice.to_dict(), "present": present, "pieces": self.pieces}
+        found = {**self.choice.to_dict(), "present": present, "pieces": self.pieces, "small": list(self.small)}
         return {"format": OPERATING_FORMAT, **self.facts, **found}
 
 
@@ -58,7 +59,10 @@ def choose_operating(
     seen = survey(opened.probs, val, trial.dataset.classes, (opened.threshold,) if exact else ())
     present = point_at(seen, opened.threshold, opened.min_area_px, aim) if exact else None
     pieces = len({sample.group or sample.name for sample in val})
-    result = Operating(trial.facts("val"), choose(seen, aim), present, pieces)
+    choice = choose(seen, aim, (opened.threshold, opened.min_area_px))
+    least = choice.chosen.min_area_px if choice.chosen else 0
+    small = int((seen.defects < least).sum()), len(seen.defects)
+    result = Operating(trial.facts("val"), choice, present, pieces, small)
     if out:
         write_json(out, result.to_dict())
     if write and result.choice.chosen:
@@ -186,8 +190,14 @@ def _lines(result: Operating) -> list[str]:
     lines = _chosen(choice.chosen, choice.aim) if choice.chosen else []
     if result.written:
         lines.append(f"written into {printable(result.written)}")
+    if result.small[0] and choice.chosen:
+        lines.append(
+            f"{result.small[0]} of {result.small[1]} labelled regions are smaller than {choice.chosen.min_area_px} px: "
+            "alone on a part, such a defect passes."
+        )
     if not first.false_rejects.of:
-        lines.append("No sound picture in validation: false rejects cannot be measured.")
+        kept = ", so the point stays near the present one" if choice.chosen else ""
+        lines.append(f"No sound picture in validation: false rejects cannot be measured{kept}.")
     if result.pieces < counted:
         lines.append(f"The {counted} pictures show {result.pieces} pieces: they prove less than as many pieces would.")
     if choice.aim.cost_miss is not None and choice.aim.defect_share is None:

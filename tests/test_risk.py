@@ -20,7 +20,7 @@ from anet.errors import DataError, ModelError, OptionError
 from anet.frame import IGNORE, Frame, decide
 from anet.image import write_png
 from anet.operating import Operating, choose_operating, print_operating, write_point
-from anet.runtime.card import CARD, read_bundle
+from anet.runtime.card import CARD, read_bundle, read_card
 from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.measure import find_defects
 from anet.scoring.bounds import clopper_pearson, measured, most_allowed, needed, upper
@@ -234,9 +234,26 @@ def test_the_middle_of_the_widest_plateau_is_taken_with_the_smallest_area_that_h
     assert chosen.escapes.count == chosen.false_rejects.count == 0
 
 
+def test_of_equally_good_points_those_that_find_the_defect_itself_are_taken_at_the_smallest_area_with_room():
+    seen = seen_at([(100, 0.9)] * 20, [(0, 0.0)] * 20, touching=[(100, 0.5)] * 20)
+    chosen = choose(seen, Aim(cost_miss=100, cost_false=1)).chosen
+    assert (chosen.threshold, chosen.min_area_px, chosen.misses.count) == (32 / 128, 0, 0)
+    seen = seen_at(
+        [(1600, 0.5)] * 20, [(5, 0.1), (700, 0.01)] * 10
+    )  # up to 1536 px are as good: a small one would pass
+    assert choose(seen, Aim(cost_miss=100, cost_false=1)).chosen.min_area_px == 0
+
+
+def test_without_a_sound_picture_the_point_stays_where_it_is_if_that_shows_the_limit():
+    seen = seen_at([(100, 0.9)] * 20, [])
+    assert choose(seen, Aim(max_escape=0.5), (0.75, 12)).chosen.threshold == 0.75
+    near = choose(seen, Aim(max_escape=0.5), (0.95, 12)).chosen
+    assert near.threshold == THRESHOLDS[int(0.9 * 128) - 1] and near.min_area_px == 12
+
+
 def test_an_alarm_beside_the_defect_saves_the_part_but_not_in_strict_counting():
-    seen = seen_at([(9, 1.0)] * 40, [(0, 0.0)], touching=[(9, 0.5)] * 40)
-    assert choose(seen, Aim(max_escape=0.1)).chosen.threshold == 64 / 128
+    seen = seen_at([(9, 1.0)] * 40, [(9, 0.5)], touching=[(9, 0.5)] * 40)
+    assert choose(seen, Aim(max_escape=0.1)).chosen.threshold > 0.5
     strict = choose(seen, Aim(max_escape=0.1, strict=True)).chosen
     assert strict.threshold < 0.5 and strict.misses.count == 0
     high = point_at(seen, 0.75, 0, Aim(max_escape=0.1))
@@ -377,6 +394,8 @@ def test_without_sound_pictures_it_is_said_that_false_rejects_are_not_measured(b
         write_png(path, np.full((64, 64), 255, np.uint8))
     code, said, _ = threshold(bundle, pictures, "--max-escape", 0.9, "--threads", 1)
     assert code == 0 and "not measured" in said and "false rejects cannot be measured" in said
+    own = read_card(bundle)
+    assert f"chosen: threshold {own.threshold:g}, min area {own.min_area_px} px" in said
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -385,10 +404,10 @@ def test_parts_that_are_rejected_by_luck_are_named_where_they_count_as_found(str
     choice = choose(seen_at([(9, 0.9)] * 5, [(9, 0.5)] * 5, touching=[(9, 0.9)] * 3 + [(0, 0.0)] * 2), aim)
     facts = {"data": {"name": "set", "task": "defect"}, "split": {"source": "given"}}
     console = Console(record=True, width=80, file=io.StringIO())
-    print_operating(Operating(facts, choice, None, 9), console)
+    print_operating(Operating(facts, choice, None, 9, (2, 5)), console)
     said = console.export_text()
     assert ("region beside the defect: 2" in said) != strict
-    assert "10 pictures show 9 pieces" in said and "…" not in said
+    assert "10 pictures show 9 pieces" in said and "…" not in said and "2 of 5 labelled regions are smaller" in said
 
 
 def test_a_model_trained_on_another_split_of_the_pictures_gets_no_claim(bundle, pictures):

@@ -1,7 +1,7 @@
 """The largest region of each picture at many thresholds: all that is needed to say which pictures would be rejected."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ class Survey:
     found: np.ndarray  # in pictures with a defect
     touching: np.ndarray  # in the same pictures, only regions that share a pixel with a defect, of whichever class
     sound: np.ndarray  # in pictures without
+    defects: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # area of each labelled one, by class
 
 
 def survey(
@@ -36,7 +37,7 @@ def survey(
     `probs` as in `choose_threshold`. Raises ValueError for NaN, a wrong size or another threshold.
     """
     thresholds = THRESHOLDS + tuple(value for value in also if value not in THRESHOLDS)
-    found, touching, sound = [], [], []
+    found, touching, sound, areas = [], [], [], []
     for sample in samples:
         image, target = sample.read(classes)
         labelled = target != IGNORE
@@ -45,10 +46,11 @@ def survey(
         if defect.any():
             found.append(anywhere)
             touching.append(on_defect)
+            areas += _areas(np.where(defect, target, np.uint8(0)))
         elif labelled.any():
             sound.append(anywhere)
     tables = (np.array(one, np.int64).reshape(-1, len(thresholds)) for one in (found, touching, sound))
-    return Survey(thresholds, *tables)
+    return Survey(thresholds, *tables, defects=np.array(areas, np.int64))
 
 
 def largest_regions(probs: np.ndarray, places: Sequence[np.ndarray], thresholds: Sequence[float]) -> np.ndarray:
@@ -68,6 +70,15 @@ def largest_regions(probs: np.ndarray, places: Sequence[np.ndarray], thresholds:
             known[count] = _largest(mask, places)
         areas.append(known[count])
     return np.array(areas, np.int64).reshape(len(thresholds), len(places))
+
+
+def _areas(mask: np.ndarray) -> list[int]:
+    """Give the area of each region of a mask of class ids."""
+    found = []
+    for class_id in np.unique(mask[mask != 0]):
+        stats = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)[2]
+        found += stats[1:, cv2.CC_STAT_AREA].tolist()
+    return found
 
 
 def _largest(mask: np.ndarray, places: Sequence[np.ndarray]) -> tuple[int, ...]:

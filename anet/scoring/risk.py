@@ -99,13 +99,17 @@ def point_at(seen: Survey, threshold: float, min_area_px: int, aim: Aim) -> Poin
     return Point(threshold, min_area_px, *rates, cost=total)
 
 
-def choose(seen: Survey, aim: Aim) -> Choice:
+def choose(seen: Survey, aim: Aim, present: tuple[float, int] = (0.5, 0)) -> Choice:
     """Choose the point that an aim asks for, or say why the pictures cannot support it.
 
     Of the points that show the limits, the one with the lowest cost; without costs, with the fewest false rejects under
-    a limit of escapes alone, else with the fewest misses. Of equally good ones, that with the most equally good
-    thresholds around it, and there the middle. The bounds are those of a point fixed beforehand: having chosen it on
-    the same pictures makes them a little kind, and only other pictures can tell by how much.
+    a limit of escapes alone, else with the fewest misses. Of equally good ones, those that reject the fewest parts only
+    for a region beside the defect; of these the smallest area that has a run of thresholds at least half as long as the
+    longest, for a defect below it passes, and there the middle. Where there is no sound picture nothing speaks against
+    marking everything: then it is the nearest to `present`, threshold and smallest area.
+
+    The bounds are those of a point fixed beforehand: having chosen it on the same pictures makes them a little kind,
+    and only other pictures can tell by how much.
     """
     missed = _passed(seen.touching if aim.strict else seen.found)
     rejected = len(seen.sound) - _passed(seen.sound)
@@ -118,9 +122,13 @@ def choose(seen: Survey, aim: Aim) -> Choice:
     if refusal is None and not good.any():
         refusal = "each limit can be shown, but not both by one threshold and smallest area: allow more of either"
     if refusal is None:
-        goal = np.where(good, _goal(aim, seen, missed, rejected), np.inf)
-        point = point_at(seen, *_middle(goal == goal.min()), aim)
-    rows = _front(missed, rejected) if len(seen.sound) else [(threshold, 0) for threshold in THRESHOLDS]
+        if len(seen.sound):
+            goal = np.where(good, _goal(aim, seen, missed, rejected), np.inf)
+            place = _middle(goal == goal.min(), _passed(seen.touching))
+        else:
+            place = _nearest(good, present)
+        point = point_at(seen, *place, aim)
+    rows = _front(missed, rejected, seen) if len(seen.sound) else [(threshold, 0) for threshold in THRESHOLDS]
     return Choice(aim, point, refusal, tuple(point_at(seen, *row, aim) for row in _spread(rows)))
 
 
@@ -144,7 +152,8 @@ class _Side:
     def refusal(self, confidence: float) -> str | None:
         """Say why the pictures cannot show the limit at any point; None where they can."""
         if not self.of and self.must:
-            hint = "add some, or --free where the set keeps them apart" if self.kind == "sound" else "add some"
+            free = ", or --free where the set keeps them apart (MT_Free, DAGM)"
+            hint = f"label some by an empty mask{free}" if self.kind == "sound" else "add some"
             return f"the validation part has no {self.kind} picture, so {self.rate} cannot be measured: {hint}"
         if self.limit is None or self.shown(confidence).any():
             return None
@@ -182,21 +191,31 @@ def _cost(aim: Aim, defective: int, sound: int) -> tuple[float, float] | None:
     return share * aim.cost_miss / defective, (1 - share) * aim.cost_false / sound
 
 
-def _middle(good: np.ndarray) -> tuple[float, int]:
-    """Give the middle of the longest run of good thresholds at any area, the smallest area of equally long ones."""
-    runs = [longest_run(column) for column in good.T.tolist()]
-    start, end = max(runs, key=lambda run: run[1] - run[0])
-    return THRESHOLDS[(start + end - 1) // 2], AREAS[runs.index((start, end))]
+def _middle(good: np.ndarray, beside: np.ndarray) -> tuple[float, int]:
+    """Give the point of `choose` among equally good ones; `beside` counts the parts in which no region touches."""
+    best = good & (beside == beside[good].min())
+    runs = [longest_run(column) for column in best.T.tolist()]
+    lengths = [end - start for start, end in runs]
+    column = next(i for i, length in enumerate(lengths) if 2 * length >= max(lengths))
+    start, end = runs[column]
+    return THRESHOLDS[(start + end - 1) // 2], AREAS[column]
 
 
-def _front(missed: np.ndarray, rejected: np.ndarray) -> list[tuple[float, int]]:
+def _nearest(good: np.ndarray, present: tuple[float, int]) -> tuple[float, int]:
+    """Give the good point at the area nearest to the present one that has any, and there the nearest threshold."""
+    column = min(np.flatnonzero(good.any(axis=0)), key=lambda i: abs(AREAS[i] - present[1]))
+    row = min(np.flatnonzero(good[:, column]), key=lambda i: abs(THRESHOLDS[i] - present[0]))
+    return THRESHOLDS[row], AREAS[column]
+
+
+def _front(missed: np.ndarray, rejected: np.ndarray, seen: Survey) -> list[tuple[float, int]]:
     """Give the points than which none is better in both, fewest misses first."""
     rows, fewest = [], math.inf
     for count in np.unique(missed):
         least = rejected[missed == count].min()
         if least < fewest:
             fewest = least
-            rows.append(_middle((missed == count) & (rejected == least)))
+            rows.append(_middle((missed == count) & (rejected == least), _passed(seen.touching)))
     return rows
 
 
