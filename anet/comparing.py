@@ -1,7 +1,7 @@
 """The trainings of `results/` against one another: the same pictures, and what the test pictures can tell."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,24 @@ import numpy as np
 from anet.data import known
 from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import how, markdown, read_some, where
+from anet.results import how, markdown, read_some, trained_like, where
 from anet.scoring.paired import CONFIDENCE, paired
 
 Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
 SAID = {1: "ahead", -1: "behind", 0: "not told apart"}
 
 
-def against(folder: Path, network: str) -> str:
+def against(folder: Path, network: str, say: Callable[[str], None] = lambda line: None) -> str:
     """Give a Markdown table: the IoU on test of each training less that of one of `network`; see `paired`.
 
     Other networks are set beside the one that was trained alike: same data, split, recipe, epochs, batch, size, labels
     and start. Trainings of `network` itself that changed its recipe or had another start are set beside that without.
-    All seeds of each count. Only tasks with one class of defect: results hold no counts for others.
+    All seeds of each count; `say` gets a line for what `read_some` leaves out. Only tasks with one class of defect:
+    results hold no counts for others.
     Raises DataError for a folder without results or with a broken one, OptionError when there is nothing to compare.
     """
     alike: dict[tuple, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for content in read_some(folder):
+    for content in read_some(folder, say):
         model = content["model"]
         if len(model["class_names"]) == 2:
             alike[_pictures_and_size(content)][model["network"], how(content)].append(content)
@@ -55,7 +56,7 @@ def _rows(
     shared: tuple[str, ...], trainings: Mapping[tuple[str, str], list[dict[str, Any]]], network: str
 ) -> Iterator[tuple[str, ...]]:
     for (one, recipe), results in trainings.items():
-        base = (network, recipe if one != network else results[0]["model"]["recipe"]["name"])
+        base = (network, trained_like(results[0]) if one != network else results[0]["model"]["recipe"]["name"])
         if base in trainings and base != (one, recipe):
             row = _row(shared, ((one, recipe), results), (base, trainings[base]))
             if row:

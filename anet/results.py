@@ -7,7 +7,7 @@ Format 2 is written by `anet study`: scores on test and validation. Format 1, of
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,13 @@ def read(path: Path) -> dict[str, Any]:
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
     """Read all results below `folder`, sorted by path, but for those of APART. Raises DataError."""
-    folder = Path(folder)
-    return [read(path) for path in sorted(folder.rglob("*.json")) if path.relative_to(folder).parts[0] not in APART]
+    return list(_read_named(folder).values())
+
+
+def _read_named(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read as `read_all`; each under its path below `folder`."""
+    names = {path: path.relative_to(folder) for path in sorted(Path(folder).rglob("*.json"))}
+    return {str(name): read(path) for path, name in names.items() if name.parts[0] not in APART}
 
 
 def percent(content: dict[str, Any], key: str) -> float | None:
@@ -96,21 +101,19 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def table(folder: Path) -> str:
-    """Give all results below `folder` as a Markdown table, sorted by path. Raises DataError."""
-    return markdown(HEAD, map(row, read_some(folder)))
+def table(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
+    """Give all results below `folder` as a Markdown table, sorted by path; see `read_some`. Raises DataError."""
+    return markdown(HEAD, map(row, read_some(folder, say)))
 
 
-def summary(folder: Path) -> str:
+def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
     """Give a Markdown table with a row for all seeds of a run: mean ± standard deviation. Raises DataError.
 
     Two runs are of one row when they differ in nothing but their seed; the standard deviation is that of a sample.
     """
     rows = defaultdict(list)
-    for content in read_some(folder):
-        model, recipe = content["model"], content["model"]["recipe"]
-        head = (*where(content), model["network"], how(content))
-        rows[(*head, *(str(one) for one in (recipe["epochs"], recipe["batch"], model["size"])))].append(content)
+    for content in read_some(folder, say):
+        rows[_training(content)].append(content)
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
         (
@@ -123,6 +126,13 @@ def summary(folder: Path) -> str:
     return markdown(SUMMARY_HEAD, cells)
 
 
+def _training(content: dict[str, Any]) -> tuple[str, ...]:
+    """Give what all seeds of a run share, as the first cells of SUMMARY_HEAD."""
+    model, recipe = content["model"], content["model"]["recipe"]
+    numbers = (recipe["epochs"], recipe["batch"], model["size"])
+    return (*where(content), model["network"], how(content), *map(str, numbers))
+
+
 def where(content: dict[str, Any]) -> tuple[str, str, str]:
     """Give data, task and split, in words."""
     data, split = content["data"], content["split"]
@@ -131,6 +141,12 @@ def where(content: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def how(content: dict[str, Any]) -> str:
+    """Give `trained_like`, and whether its auxiliary heads were otherwise than the network has them by itself."""
+    aux = content["model"].get("aux")
+    return trained_like(content) + ("" if aux is None else f", aux {'on' if aux else 'off'}")
+
+
+def trained_like(content: dict[str, Any]) -> str:
     """Give the recipe's name, what it had otherwise than now, what it started from, and how few labels it had."""
     start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
     recipe = content["model"]["recipe"]
@@ -145,12 +161,33 @@ def print_result_file(path: Path, console: Console) -> None:
     console.print(", ".join(f"{key} {cells[key]}" for key in HEAD[7:]), highlight=False, soft_wrap=True)
 
 
-def read_some(folder: Path) -> list[dict[str, Any]]:
-    """Read as `read_all`. Raises DataError when there is none, too."""
-    found = read_all(folder)
+def held_out(content: dict[str, Any]) -> bool:
+    """Say whether a result is of a test part that the model has not seen."""
+    return content["data"].get("part", "test") == "test" and not content.get("trained_on_another_split_of_this_data")
+
+
+def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
+    """Read as `read_all` what may stand in one table: what is `held_out`, each training and seed once.
+
+    `say` gets a line for what is left out. Raises DataError when nothing is there or left, too.
+    """
+    found = _read_named(folder)
     if not found:
         raise DataError(f"{printable(folder)} holds no result file: `anet eval ... --out FILE` writes one")
-    return found
+    tested = {name: content for name, content in found.items() if held_out(content)}
+    own = {}  # of two files of one training and seed, that of `anet study` counts
+    for name, content in sorted(tested.items(), key=lambda item: -item[1]["format"]):
+        own.setdefault((*_training(content), content["data"]["digest"], content["model"]["seed"]), name)
+    kept = {name: content for name, content in tested.items() if name in own.values()}
+    for why, left in (
+        ("no test part, or pictures that were trained on", found.keys() - tested.keys()),
+        ("a training and seed that another file is of, too", tested.keys() - kept.keys()),
+    ):
+        if left:
+            say(f"left out {len(left)} of {len(found)} results, of {why}: {printable(', '.join(sorted(left)))}")
+    if not kept:
+        raise DataError(f"{printable(folder)} holds no result of a test part that was held out")
+    return list(kept.values())
 
 
 def _cell(values: list[float | None]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anet.comparing import against
 from anet.errors import DataError, OptionError
-from anet.results import END, read
+from anet.results import END, read, summary, table
 from anet.scoring.paired import paired
 from tests.test_cli import anet
 
@@ -114,6 +114,42 @@ def test_a_changed_recipe_or_start_is_compared_with_the_recipe_as_it_is(tmp_path
         ("anet, strong from anet-surface", "anet, strong"): "not told apart",
         ("enet, strong from anet-surface", "anet, strong from anet-surface"): "behind",
         ("anet, strong, balance 0.25", "anet, strong"): "not told apart",
+    }
+
+
+def test_only_held_out_pictures_and_each_training_and_seed_once_stand_in_a_table(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "anet", seed=1)
+    put(tmp_path, "c", hits=0.7)
+    tables = ([], ["--summary"], ["--against", "anet"])
+    clean = [anet("results", tmp_path, *words) for words in tables]
+    assert not any(one.err for one in clean)
+    put(tmp_path / "more", "val", "anet", hits=0.1, data={"part": "val"})
+    put(tmp_path / "more", "leak", "anet", seed=2)
+    leak = json.loads((tmp_path / "more" / "leak.json").read_text())
+    (tmp_path / "more" / "leak.json").write_text(json.dumps(leak | {"trained_on_another_split_of_this_data": True}))
+    put(tmp_path, "0", "anet")  # of `anet eval`, under a name that comes first
+    (tmp_path / "0.json").write_text(json.dumps(json.loads((tmp_path / "0.json").read_text()) | {"format": 1}))
+    for words, before in zip(tables, clean, strict=True):
+        ended = anet("results", tmp_path, *words)
+        assert ended.out == before.out and ended.code == 0
+        first, second = ended.err.splitlines()
+        assert first.startswith("left out 2 of 6 results") and first.endswith(": more/leak.json, more/val.json")
+        assert second.startswith("left out 1 of 6 results") and second.endswith(": 0.json")
+    with pytest.raises(DataError, match="no result of a test part that was held out"):
+        table(tmp_path / "more")
+
+
+def test_auxiliary_heads_otherwise_than_usual_are_a_training_of_their_own(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "stdc")
+    put(tmp_path, "c", "stdc", model={"aux": False}, hits=0.7)
+    assert [row[3:5] + row[8:9] for row in cells(summary(tmp_path))] == [
+        ["anet", "strong", "1"], ["stdc", "strong", "1"], ["stdc", "strong, aux off", "1"],
+    ]  # fmt: skip
+    assert {(row[4], row[7]) for row in cells(against(tmp_path, "anet"))} == {
+        ("stdc, strong", "anet, strong"),
+        ("stdc, strong, aux off", "anet, strong"),
     }
 
 

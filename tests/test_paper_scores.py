@@ -131,7 +131,7 @@ def test_validation_scores_other_splits_few_labels_other_starts_and_recipes_fill
     recipe = {**one["model"]["recipe"], "balance": 0.123}
     changes = (
         {"data": {"part": "val"}}, {"split": {"seed": 1}}, {"data": {"free": True}}, {"split": {"pictures": 20}},
-        {"model": {"init": {"name": "synthetic"}}}, {"model": {"recipe": recipe}},
+        {"model": {"init": {"name": "synthetic"}}}, {"model": {"recipe": recipe}}, {"model": {"aux": True}},
     )  # fmt: skip
     for change in changes:
         other = {**one, **{key: {**one[key], **value} for key, value in change.items()}}

@@ -524,7 +524,9 @@ def test_auxiliary_heads_train_resume_to_the_bit_and_stay_out_of_model_files(dat
         go(tiny(data, tmp_path / "half", network="stdc", epochs=2, save_every=1))
     monkeypatch.undo()
     assert outcome(resume(tmp_path / "half" / "run", quiet())) == outcome(whole)
+    assert "aux" not in load_model(whole)[1].provenance
     plain, _ = go(tiny(data, tmp_path / "plain", network="stdc", epochs=1, aux=False))
+    assert load_model(plain)[1].provenance["aux"] is False
     assert not find_aux(plain / "resume.safetensors")
 
 

@@ -1,5 +1,6 @@
 """Verbs of a model's life: train, eval, run; what networks cost; what was measured."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -155,10 +156,11 @@ def results(
         typer.Option("--against", help="Other trainings less those of this network, with 95 % intervals."),
     ] = None,
 ) -> None:
-    """Print the table of all results as Markdown."""
+    """Print the table of all results on held-out pictures as Markdown; what is left out is told on stderr."""
     from anet.comparing import against
     from anet.results import summary, table
 
     if network and seeds:
         raise OptionError("--summary and --against are two tables: give one of them")
-    print(against(folder, network) if network else summary(folder) if seeds else table(folder), end="")
+    say = partial(typer.echo, err=True)
+    print(against(folder, network, say) if network else (summary if seeds else table)(folder, say), end="")

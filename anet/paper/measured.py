@@ -13,7 +13,7 @@ from anet.data.splitting import VAL_SHARE
 from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.paper.published_scores import Column
-from anet.results import percent, read_all
+from anet.results import held_out, percent, read_all
 from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES, changes_of
@@ -59,18 +59,17 @@ class Cell:
 def cells(ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str) -> dict[str, Cell]:
     """Give each network's cell on one task: of its longest training, all seeds. Without the sound pictures apart.
 
-    Only trainings from scratch on all labelled pictures count, with the recipe as it is now.
+    Only trainings from scratch on all labelled pictures count, with the recipe as it is now and the network's own
+    choice of auxiliary heads.
     """
     groups: dict[str, dict[tuple, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
     for one in ledger:
         about, parts, model = one["data"], one["split"], one["model"]
         its = (about["name"], about["task"], about["free"], parts["protocol"], parts["seed"])
-        if its != (data, task, False, protocol, 0) or about.get("part", "test") != "test":
-            continue
-        if one.get("trained_on_another_split_of_this_data") or percent(one, "iou") is None:
+        if its != (data, task, False, protocol, 0) or not held_out(one) or percent(one, "iou") is None:
             continue
         recipe = model["recipe"]
-        if model.get("init") or parts.get("pictures") or changes_of(recipe):
+        if model.get("init") or parts.get("pictures") or changes_of(recipe) or model.get("aux") is not None:
             continue
         groups[model["network"]][recipe["epochs"], recipe["name"], recipe["batch"], model["size"]][model["seed"]] = one
     return {network: _cell(max(found.items(), key=lambda item: item[0])[1]) for network, found in groups.items()}
@@ -93,7 +92,7 @@ def stand_ins(ledger: Sequence[dict[str, Any]], table: int) -> list[dict[str, An
         5: lambda name: name.startswith("synth") and name not in LAYOUTS,
         6: lambda name: name == "ksdd",
     }.get(table, lambda name: False)
-    return [one for one in ledger if fits(one["data"]["name"])]
+    return [one for one in ledger if fits(one["data"]["name"]) and held_out(one)]
 
 
 class Price:

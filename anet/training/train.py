@@ -197,6 +197,7 @@ def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
         "data": {"name": dataset.name, "task": dataset.task, "digest": dataset.digest(), "free": plan.free},
         "split": {"protocol": parts.protocol, "seed": parts.seed, "source": parts.source, **counts},
         "recipe": plan.recipe.to_dict(),
+        **({} if plan.aux == aux_by_default(plan.network) else {"aux": plan.aux}),
         "seed": plan.seed,
         "precision": plan.precision,
         "compiled": plan.compiled,
