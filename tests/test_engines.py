@@ -5,8 +5,10 @@ import functools
 import json
 import os
 import shutil
+import signal
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,35 @@ def bundle_of(classes: int = 2, **changed) -> Path:
     card_facts = facts(classes, **changed)
     small = Small(1 if classes == 2 else classes)
     return export_bundle(small, card_facts, folder / "model", frames(2), ("openvino", "f16", "onnx"))
+
+
+def forked(works: Callable[[], bool]) -> bool:
+    """Say whether something works in a process that is forked off; if it waits for ever there, it does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads: that is what is tested
+        child = os.fork()
+    if not child:
+        done = False
+        try:  # whatever happens, the child must not go on as a second test process
+            signal.alarm(30)
+            done = works()
+        finally:
+            os._exit(0 if done else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def refuses(engine: Engine, frame: np.ndarray) -> bool:
+    """Say whether an engine refuses to answer since its threads stayed in another process."""
+    for ask in (engine.probs, lambda frame: next(engine.stream([frame]))):
+        with pytest.raises(ModelError, match="start processes by 'spawn'"):
+            ask(frame)
+    return True
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_bundle_opened_before_a_fork_is_one_clear_line_and_never_waits(engine):
+    one = Engine(bundle_of(), 1, engine=engine)
+    assert forked(lambda: refuses(one, frames(1)[0]))
 
 
 @pytest.mark.parametrize("classes", [2, 4])

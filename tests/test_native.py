@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import signal
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from anet.runtime.card import CARD, Card, read_card
 from anet.runtime.engine import Engine
 from anet.runtime.engines import native
 from anet.runtime.engines.native import HEAD, Native, Network, read_weights
+from tests.test_engines import forked, refuses
 from tests.test_export import MEAN, STD, Tiny, exported, facts, frames, network
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernel is not built: no C++ compiler at install")
@@ -141,18 +140,20 @@ def test_networks_of_sizes_long_unused_are_let_go():
 def test_a_process_forked_off_makes_networks_of_its_own():
     shared, image = engine(32, 32, threads=2), picture(32, 32)
     wanted = shared.run(image)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads: that is what is tested
-        child = os.fork()
-    if not child:
-        same = False
-        try:  # whatever happens, the child must not go on as a second test process
-            signal.alarm(30)  # it must not wait for threads that stayed behind
-            same = np.array_equal(shared.run(image), wanted)
-            shared.idle.clear()
-        finally:
-            os._exit(0 if same else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def works() -> bool:
+        same = np.array_equal(shared.run(image), wanted)
+        shared.idle.clear()
+        return same
+
+    assert forked(works)
+
+
+def test_a_bundle_works_on_in_a_forked_process_unless_streams_wait_there(bundle):
+    image = frames(1)[0]
+    alone, many = (Engine(bundle, engine="native", threads=1, streams=streams) for streams in (0, 2))
+    wanted = alone.probs(image)
+    assert forked(lambda: np.array_equal(next(alone.stream([image])), wanted)) and forked(lambda: refuses(many, image))
 
 
 # as an engine of a bundle

@@ -6,6 +6,7 @@ starts one; and `end(begun)`, which waits for its probabilities. Each begun fram
 """
 
 import importlib.util
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,11 +59,13 @@ class Engine:
         files = [read_listed(bundle, self.card, name) for name in MODELS[self.name][self.precision]]
         threads, streams = threads or tuned.threads, streams or tuned.streams
         self._engine = ENGINES[self.name](self.card, files, threads, streams, printable(bundle))
+        self._process = os.getpid()
 
     def probs(self, frame: np.ndarray) -> np.ndarray:
         """Give the probabilities of an `(h, w, 3) uint8` RGB frame: `(h, w, channels) float32` in 0..1.
 
-        Raises ModelError when the network answers NaN or infinity: such a picture must never pass as good.
+        Raises ModelError when the network answers NaN or infinity, since such a picture must never pass as good, and in
+        a process that was forked off, where the engine's threads are missing.
         """
         return self._checked(self._engine.run(self._framed(frame)), frame)
 
@@ -89,6 +92,11 @@ class Engine:
         return self._engine.waits
 
     def _framed(self, frame: np.ndarray) -> np.ndarray:
+        if os.getpid() != self._process and (self._engine.waits or self._engine.depth > 1):  # it would wait for ever
+            raise ModelError(
+                f"model {self.card.id} was opened before this process was forked off, its threads stayed behind: "
+                "start processes by 'spawn', or open models only in them"
+            )
         right = frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8
         if not right or not (self.card.dynamic or frame.shape[:2] == (self.card.h, self.card.w)):
             wanted = "(h, w, 3)" if self.card.dynamic else (self.card.h, self.card.w, 3)
