@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -107,10 +107,13 @@ def export_run(
     card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
     target = out or folder / "bundle"
     check_changeable(target)
+    kept = point_to_keep(target, facts.provenance)
+    card_facts |= {key: value for key, value in kept.items() if key != "provenance"}
+    card_facts["provenance"] = {**facts.provenance, **kept.get("provenance", {})}
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:
-        card_facts["provenance"] = {**facts.provenance, "int8": int8}
+        card_facts["provenance"]["int8"] = int8
     if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
@@ -118,6 +121,29 @@ def export_run(
         refined = refine(network, plan, facts, parts, show=show)
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)
+
+
+def point_to_keep(bundle: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Give threshold, smallest area and their provenance as `anet threshold` wrote them into a bundle of this training.
+
+    Nothing where the bundle is another training's, or the model itself has a point that was chosen so.
+    """
+    try:
+        card = read_card(bundle)
+    except ModelError:
+        return {}  # none is there, or it is damaged: nothing to keep
+    before = card.provenance
+    new = chosen_by_hand(before) and not chosen_by_hand(provenance)
+    if not new or any(before.get(key) != provenance.get(key) for key in provenance if key not in ("threshold", "int8")):
+        return {}
+    values = {"threshold": card.threshold, "min_area_px": card.min_area_px}
+    return {**values, "provenance": {"threshold": before["threshold"]}}
+
+
+def chosen_by_hand(provenance: dict[str, Any]) -> bool:
+    """Say whether threshold and smallest area are those of `anet threshold --write`."""
+    found = provenance.get("threshold")
+    return isinstance(found, dict) and found.get("by") == "anet threshold"
 
 
 def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan | None, Dataset, Split]":
@@ -177,6 +203,8 @@ def print_exported(bundle: Path, card: Card, console: Console) -> None:
             say(f"  {name:17} {'   '.join(one for one in (iou, same, took) if one)}")
     for name, why in card.left_out.items():
         say(f"  left out: {name}: {why}")
+    if chosen_by_hand(card.provenance):
+        say(f"  decides as `anet threshold` chose: above {card.threshold:g}, regions from {card.min_area_px} px")
 
 
 def _falls(card: Card) -> str:

@@ -1,16 +1,22 @@
 """Exports that are stopped, meet one another, or start from what lies outside of a run: whole bundles, or none."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anet.errors import ModelError, OptionError, OutputError
 from anet.export import deployable
 from anet.export.deployable import export_bundle
-from anet.files import appearing
+from anet.files import appearing, sha256
+from anet.operating import write_point
 from anet.pipeline import export_run, print_exported
-from anet.runtime.card import AS_TRAINED, check_bundle
+from anet.runtime.card import AS_TRAINED, CARD, check_bundle
+from anet.scoring.regions import THRESHOLDS, Survey
+from anet.scoring.risk import Aim, point_at
+from anet.training.checkpoint import load_model, save_model
 from tests.test_engines import Bright, Brightness
 from tests.test_export import facts
 
@@ -110,3 +116,21 @@ def test_a_size_that_costs_iou_is_warned_of_in_one_line(lone, tmp_path, monkeypa
     assert card.parity[AS_TRAINED] == {"iou": iou} and (iou > after) == warns
     line = f"warning: IoU falls from {100 * iou:.2f} at 32x32, as trained, to {100 * after:.2f} at 32x64\n"
     assert (line in said) == warns and "torch as trained" in (bundle / "CARD.md").read_text()
+
+
+def test_a_chosen_threshold_stays_with_another_export_of_the_same_training_and_with_no_other(lone, tmp_path, capsys):
+    from rich.console import Console
+
+    model, data = lone
+    bundle, card = export_run(model, tmp_path / "out", data=data)
+    none = np.zeros((0, len(THRESHOLDS)), np.int64)
+    point = point_at(Survey(THRESHOLDS, none, none, none), 0.25, 12, Aim(max_escape=0.5))
+    write_point(bundle, point, {"by": "anet threshold"}, sha256((bundle / CARD).read_bytes()))
+    print_exported(*export_run(model, bundle, data=data), Console(width=200))
+    assert "decides as `anet threshold` chose: above 0.25, regions from 12 px" in capsys.readouterr().out
+    again = check_bundle(bundle)
+    assert (again.threshold, again.min_area_px, again.provenance["threshold"]["by"]) == (0.25, 12, "anet threshold")
+    network, facts = load_model(model)
+    other = tmp_path / "other.safetensors"
+    save_model(other, network.state_dict(), replace(facts, provenance={**facts.provenance, "seed": 99}))
+    assert export_run(other, bundle, data=data)[1].threshold == card.threshold
