@@ -25,7 +25,8 @@ from anet.study.score import score_run
 from anet.study.show import Estimate, device_here, print_lines, show_plan, true_macs
 from anet.study.work import Settings, environment, make_slots, run_plan
 from anet.training.recipes import STRONG
-from tests.tiny import Moments, make_set, processes
+from anet.training.train import train
+from tests.tiny import Moments, make_set, processes, tiny
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "results/sd900/inclusion/grouped/anet-strong-e80-s0.json"
@@ -195,6 +196,20 @@ def test_a_file_that_is_no_plan_is_refused_without_a_traceback(tmp_path, text):
     assert not check_plan(path, tmp_path).ok
 
 
+def test_two_runs_that_would_share_a_name_are_a_fault(tmp_path):
+    path = plan_file(tmp_path, [0, 1], init="x/start")
+    row = path.read_text().split("[[runs]]")[1]
+    path.write_text(f"{path.read_text()}[[runs]]{row.replace('x/start', 'y/start')}")
+    plan, faults = look_at_plan(path)
+    name = "squares/defect/given/anet-strong-from-start-s0"
+    assert [run.init for run in plan.runs] == ["x/start"] * 2
+    assert [str(one) for one in faults] == [
+        f"runs 2: {name} is the name of two runs: init 'x/start' and 'y/start'",
+    ]
+    with pytest.raises(OptionError, match="is the name of two runs"):
+        read_plan(path)
+
+
 def test_all_faults_of_rows_and_data_come_in_one_go(tmp_path, root):
     path = plan_file(tmp_path, [0])
     assert check_plan(path, root).ok
@@ -298,6 +313,29 @@ def test_a_run_that_another_process_has_or_has_done_is_left_alone(tmp_path, root
     here.result.parent.mkdir(parents=True)
     here.result.touch()
     assert child.do(one, Console(file=StringIO())) == DONE and not here.diary.exists()
+
+
+def test_a_run_from_another_model_of_the_same_name_neither_goes_on_nor_is_written_over(tmp_path, root):
+    quiet = Console(file=StringIO())
+    starts = [
+        train(tiny(root / "squares", tmp_path / at, epochs=1, name="start", seed=at != "x"), quiet) for at in "xy"
+    ]
+    one = job(tmp_path, root, epochs=1, batch=4, size=32, init=str(starts[0]))
+    here = Places.of(one.run.name, Path(one.runs), Path(one.results))
+    assert child.do(one, quiet) == DONE
+    assert score_run(here.folder, Path(one.results)) == here.result
+    other = replace(one, run=replace(one.run, init=str(starts[1])))
+    assert other.run.name == one.run.name
+    written = here.result.read_bytes()
+    with pytest.raises(ModelError, match=f"started from another model than {starts[1]}: move it away"):
+        child.train_or_go_on(other, here.folder, quiet)
+    here.folder.rename(tmp_path / "first")
+    child.train_or_go_on(other, here.folder, quiet)
+    with pytest.raises(ModelError, match="is of a run that started from another model: move it away"):
+        score_run(here.folder, Path(one.results))
+    assert here.result.read_bytes() == written
+    here.result.write_text("{")
+    assert score_run(here.folder, Path(one.results)) == here.result
 
 
 def _killed(text, moment):

@@ -105,6 +105,8 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
         plan, facts = read_plan(folder)
         if (found := name_of(plan, facts["provenance"])) != run.name:
             raise ModelError(f"{printable(folder)} holds the run {found}: move it away")
+        if run.init and open_start(run.init).sha256 != facts["provenance"]["init"]["sha256"]:
+            raise ModelError(f"{printable(folder)} started from another model than {printable(run.init)}: move it away")
         training.resume(folder, console)
         return
     remove_stub(folder)

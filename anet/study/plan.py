@@ -166,17 +166,20 @@ class _Reader:
         if not isinstance(rows, list) or not rows:
             self.error("", "holds no runs, so nothing would be done: some begin with [[runs]]")
             rows = []
-        runs: dict[Run, int] = {}
+        runs: dict[str, Run] = {}
         for number, row in enumerate(rows, 1):
             twice = 0
             for run in self._row(f"runs {number}", row, folders):
-                twice += run in runs
-                runs.setdefault(run, number)
+                first = runs.setdefault(run.name, run)
+                if first != run:
+                    self.error(f"runs {number}", f"{run.name} is the name of two runs: {_differ(first, run)}")
+                    break  # the others of this row would say the same
+                twice += first is not run
             if twice:
                 self.faults.append(Fault("note", f"runs {number}", f"{twice} of its runs are named before: done once"))
         for name in folders.keys() - {row.get("data") for row in rows if isinstance(row, dict)}:
             self.faults.append(Fault("note", f"data {printable(name)!r}", "no runs use it"))
-        return folders, tuple(runs)
+        return folders, tuple(runs.values())
 
     def _keys(self, where: str, table: dict[str, Any], allowed: Sequence[str]) -> None:
         for key in table.keys() - set(allowed):
@@ -259,6 +262,12 @@ class _Reader:
             except AnetError as error:
                 return self.error(where, str(error))
         return value
+
+
+def _differ(one: Run, other: Run) -> str:
+    """Say in what two runs differ."""
+    mine, its = one.to_dict(), other.to_dict()
+    return ", ".join(f"{key} {mine[key]!r:.80} and {its[key]!r:.80}" for key in mine if mine[key] != its[key])
 
 
 def _many(lists: Iterable[list]) -> int:

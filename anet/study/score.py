@@ -1,12 +1,13 @@
 """A finished run's page of the ledger: scores on validation and test, and what is needed to judge and repeat them."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from anet.errors import ModelError
+from anet.errors import DataError, ModelError
 from anet.evaluation import prepare
 from anet.files import printable, write_json
-from anet.results import FORMAT, place
+from anet.results import FORMAT, place, read
 from anet.scoring.evaluate import evaluate
 from anet.scoring.threshold import choose_threshold
 from anet.seen import check_parts
@@ -36,6 +37,8 @@ def score_run(
     found = name_of(plan, about)
     if name not in (None, found):
         raise ModelError(f"{printable(folder)} holds the run {found}, not {name}: move it away")
+    path = Path(results) / f"{found}.json"
+    check_start(path, about)
     split = about["split"]
     trial = prepare(
         folder, Path(data or plan.data), about["data"]["task"], plan.free, split["protocol"], split["seed"], 0
@@ -46,9 +49,19 @@ def score_run(
     if "threshold" not in trial.opened.provenance:
         raise ModelError(f"{printable(folder)} was not finished: `anet train --resume` does that")
     content = {"format": FORMAT, "name": found, **_scored(trial), "training": _training(plan, rows, about, wall_s)}
-    path = Path(results) / f"{found}.json"
     write_json(path, content)
     return path
+
+
+def check_start(path: Path, about: dict[str, Any]) -> None:
+    """Refuse to write over the result of a run that started from another model of the same name. Raises ModelError."""
+    with contextlib.suppress(DataError):  # what is no result is no loss
+        if _started_from(read(path)["model"]) != _started_from(about):
+            raise ModelError(f"{printable(path)} is of a run that started from another model: move it away")
+
+
+def _started_from(about: dict[str, Any]) -> str | None:
+    return (about.get("init") or {}).get("sha256")
 
 
 def _scored(trial: Any) -> dict[str, Any]:
