@@ -22,6 +22,7 @@ from anet.runtime import inspector as inspector_room
 from anet.runtime import web
 from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.calibrate import read_calibrated, read_scale
+from anet.runtime.measuring.contrast import REACH
 from anet.runtime.tiling import Tiles, blended, blocks, shares, starts, tiles_of
 from anet.runtime.verdicts.rules import Rule, Rules
 from anet.runtime.verdicts.zones import Zone
@@ -282,6 +283,20 @@ def test_a_scratch_across_many_strips_is_one_defect_and_comes_when_it_ends(inspe
     (one,) = stretch.defects
     assert one.box == (20, 100, 23, 700) and one.length_px == 600 and not one.touches_border
     assert 700 <= given_rows[-1] < 800
+
+
+@pytest.mark.parametrize("width", [20, 32, 200])
+def test_a_verdict_comes_two_tiles_less_their_overlap_and_a_few_rows_after_its_rows(inspector, monkeypatch, width):
+    monkeypatch.setattr(inspector, "engine", Echo(at_once=5))
+    image, grid, pulled = blobs(0, 600, width), inspector.grid(), 0
+
+    def camera():
+        nonlocal pulled
+        for pulled in range(4, 601, 4):
+            yield image[pulled - 4 : pulled]
+
+    late = [pulled - one.bottom for one in inspector.inspect_stream(camera(), 7)]
+    assert max(late) <= 2 * grid.h - grid.over_h + REACH + 3 and len(late) == 86
 
 
 def test_a_defect_without_end_is_cut_so_that_memory_stays_flat(inspector, monkeypatch):

@@ -8,6 +8,7 @@ order: the same picture gives the same bits, however its rows were handed in and
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from anet.frame import PAD, Frame
 
 OVERLAP = 0.25  # of a tile's side
 Answers = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]  # frames -> probabilities, in order
+_Tile = tuple[int, np.ndarray, int, np.ndarray]  # first row, all of the web's rows from there, first column, share
 
 
 @dataclass(frozen=True)
@@ -132,25 +134,35 @@ def blocks(strips: Iterable[np.ndarray], side: int, step: int) -> Iterator[tuple
         yield last, held[last - first :]
 
 
-def blended(strips: Iterable[np.ndarray], grid: Grid, answers: Answers) -> Iterator[Band]:
+def blended(strips: Iterable[np.ndarray], grid: Grid, answers: Answers, live: bool = False) -> Iterator[Band]:
     """Look at all tiles of a picture or web and give its probabilities from top to bottom, in bands.
 
     A strip is `(rows, w, 3) uint8` RGB. Bands depend on the picture alone, not on how it was cut into strips. At any
-    time, one row of tiles is held. Raises ImageError for strips that do not fit each other.
+    time, one row of tiles is held. `live` strips may be long in coming: each row of tiles is answered before more are
+    asked for; others keep the network at work from row to row. Raises ImageError for strips that do not fit each other.
     """
-    todo: deque[tuple[int, np.ndarray, int, np.ndarray]] = deque()
 
-    def frames() -> Iterator[np.ndarray]:
+    def rows_of_tiles() -> Iterator[list[_Tile]]:
         columns: list[tuple[int, np.ndarray]] = []
         for top, rows in blocks(strips, grid.h, grid.h - grid.over_h):
             columns = columns or shares(rows.shape[1], grid.w, grid.over_w)
-            for left, share in columns:
-                todo.append((top, rows, left, share))
+            yield [(top, rows, left, share) for left, share in columns]
+
+    def answered(tiles: Iterable[_Tile]) -> Iterator[tuple[_Tile, np.ndarray]]:
+        todo: deque[_Tile] = deque()
+
+        def frames() -> Iterator[np.ndarray]:
+            for tile in tiles:
+                todo.append(tile)
+                _, rows, left, _ = tile
                 yield grid.framed(rows[:, left : left + grid.w])
 
+        for probs in answers(frames()):
+            yield todo.popleft(), probs
+
+    together = rows_of_tiles() if live else [chain.from_iterable(rows_of_tiles())]
     sums, above = None, None
-    for probs in answers(frames()):
-        top, rows, left, share = todo.popleft()
+    for (top, rows, left, share), probs in chain.from_iterable(map(answered, together)):
         if sums is None:
             sums = _Sums(grid, rows.shape[1], probs.shape[2])
         elif left == 0 and above is not None:

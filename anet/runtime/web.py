@@ -53,7 +53,7 @@ def inspect_web(inspector: "Inspector", strips: Iterable[np.ndarray], every: int
     zoned = [rule.name for rule in inspector.rules.rules if rule.zone is not None]
     if zoned:
         raise OptionError(f"rule {zoned[0]!r} has a zone, which is drawn on a picture: a web needs rules without zones")
-    return _stretches(inspector, blended(_own(strips), grid, inspector.engine.stream), every)
+    return _stretches(inspector, blended(_own(strips), grid, inspector.engine.stream, live=True), every)
 
 
 def _own(strips: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
