@@ -169,7 +169,8 @@ def test_the_plans_that_ship_are_sound(path):
         ({"seeds": [2**40]}, "seeds is"), ({"tasks": "defect"}, "tasks is 'defect'"), ({"tasks": ["../x"]}, "tasks is"),
         ({"size": 100}, "128 would work"), ({"epochs": 0}, "epochs is 0"), ({"batch": 1.5}, "batch is 1.5"),
         ({"free": 1}, "free is 1"), ({"data": "square"}, "no data 'square': did you mean 'squares'?"),
-        ({"data": 3}, "data is 3"), ({"sizes": 3}, "unknown key 'sizes': did you mean 'size'?"),
+        ({"data": ["x"]}, "data is ['x']: a name from [data]"), ({"data": 3}, "data is 3"),
+        ({"sizes": 3}, "unknown key 'sizes': did you mean 'size'?"),
         ({"change": 3}, "change is 3: a table"), ({"change": {"balanse": 1}}, "'balance' is near"),
         ({"change": {"balance": 2}}, "balance is 2: a number from 0 to 1"), ({"change": {"flips": 1}}, "flips is 1: "),
         ({"seeds": list(range(400)), "split_seeds": list(range(400))}, "means 160000 runs"),
@@ -222,6 +223,20 @@ def test_all_faults_of_rows_and_data_come_in_one_go(tmp_path, root):
     path.write_text(text.replace('["defect"]', '["defcet"]') + '[[runs]]\ndata = "x"\n')
     said = [str(fault) for fault in check_plan(path, root).faults]
     assert any("no data 'x'" in one for one in said) and any("defcet" in one for one in said)
+
+
+def test_a_plan_of_which_no_run_can_begin_is_refused_before(tmp_path, root):
+    path = plan_file(tmp_path, [0, 1])
+    text = path.read_text().replace('["anet"]', '["anet", "enet"]')
+    for line, said in (
+        ('init = "runs/nowhere"', "init 'runs/nowhere': runs/nowhere does not exist"),
+        ('init = "anet-surface"', "init 'anet-surface': anet-surface is anet, enet is"),
+        ("pictures = 5000", "data 'squares': 5000 labelled pictures: 3 to 10"),
+    ):
+        path.write_text(text + line)
+        (fault,) = check_plan(path, root).faults
+        assert str(fault).startswith(said)
+    assert check_plan(plan_file(tmp_path, [0], init="anet-surface", pictures=10), root).ok
 
 
 # --- the ledger ---

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from anet.data import PROTOCOLS, known, load, split
+from anet.data import PROTOCOLS, Split, known, load, split
+from anet.data.few import fewer
 from anet.errors import AnetError, OptionError
 from anet.files import printable, read_plain
 from anet.frame import Frame
@@ -84,10 +85,14 @@ class PlanCheck:
 
 
 def check_plan(path: Path, data_root: Path) -> PlanCheck:
-    """Find every fault of a plan, its data included. Raises OptionError for a file that cannot be read at all."""
+    """Find every fault of a plan, its data and models to start from included.
+
+    Raises OptionError for a file that cannot be read at all.
+    """
     plan, faults = look_at_plan(Path(path))
-    reasons = {(run.data, reason) for run, reason in data_faults(plan, data_root).items()}
-    faults += tuple(Fault("error", f"data {name!r}", reason) for name, reason in sorted(reasons))
+    reasons = {(f"data {run.data!r}", reason) for run, reason in data_faults(plan, data_root).items()}
+    reasons |= {(f"init {init!r}", reason) for init, reason in start_faults(plan)}
+    faults += tuple(Fault("error", printable(where), printable(reason)) for where, reason in sorted(reasons))
     return PlanCheck(Path(path), len(plan.runs), faults)
 
 
@@ -123,32 +128,55 @@ def look_at_plan(path: Path) -> tuple[Plan, tuple[Fault, ...]]:
 
 
 def data_faults(plan: Plan, data_root: Path) -> dict[Run, str]:
-    """Give what keeps runs from their pictures: missing folders, unknown tasks, splits that cannot be made.
+    """Give what keeps runs from their pictures: missing folders, unknown tasks, splits that cannot be made, too few.
 
     No picture is decoded: a split by search for look-alikes is not tried.
     """
-    found: dict[tuple, str | None] = {}
+    found: dict[tuple, Split | str | None] = {}
+    faults = {}
     for run in plan.runs:
-        key = _pictures(run)
+        key = run.data, run.task, run.free, run.protocol, run.split_seed
         if key not in found:
-            found[key] = _data_fault(run, Path(data_root) / plan.folders[run.data])
-    return {run: reason for run in plan.runs if (reason := found[_pictures(run)])}
+            found[key] = _parts(run, Path(data_root) / plan.folders[run.data])
+        if reason := _data_fault(found[key], run):
+            faults[run] = reason
+    return faults
 
 
-def _pictures(run: Run) -> tuple:
-    return run.data, run.task, run.free, run.protocol, run.split_seed
-
-
-def _data_fault(run: Run, folder: Path) -> str | None:
+def _parts(run: Run, folder: Path) -> Split | str | None:
+    """Give the parts of a run's data, or what keeps it from them; None for those that are not tried."""
     try:
         dataset = load(folder, run.task, run.free)
         if dataset.name != run.data:
             return f"{printable(folder)} holds the data set {dataset.name!r}: it must be called that in the plan"
         if run.protocol != "grouped" or known.groups(dataset.name, dataset.names) is not None:
-            split(dataset, run.protocol, run.split_seed)
+            return split(dataset, run.protocol, run.split_seed)
     except AnetError as error:
         return str(error)
     return None
+
+
+def _data_fault(parts: Split | str | None, run: Run) -> str | None:
+    """Give what keeps a run from its pictures: what kept from the parts, or that these hold fewer than it asks for."""
+    if not isinstance(parts, Split):
+        return parts
+    try:
+        fewer(parts, run.pictures, run.seed)
+    except AnetError as error:
+        return str(error)
+    return None
+
+
+def start_faults(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Give each model that no run can start from, and why: it is not there, is broken, or is another network."""
+    from anet.models import open_start
+    from anet.training.start import check_start
+
+    for init, network in dict.fromkeys((run.init, run.network) for run in plan.runs if run.init):
+        try:
+            check_start(open_start(init), network)
+        except AnetError as error:
+            yield init, str(error)
 
 
 class _Reader:
@@ -177,7 +205,7 @@ class _Reader:
                 twice += first is not run
             if twice:
                 self.faults.append(Fault("note", f"runs {number}", f"{twice} of its runs are named before: done once"))
-        for name in folders.keys() - {row.get("data") for row in rows if isinstance(row, dict)}:
+        for name in folders.keys() - {str(row.get("data")) for row in rows if isinstance(row, dict)}:
             self.faults.append(Fault("note", f"data {printable(name)!r}", "no runs use it"))
         return folders, tuple(runs.values())
 
