@@ -23,6 +23,7 @@ from anet.runtime import web
 from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.calibrate import read_calibrated, read_scale
 from anet.runtime.measuring.contrast import REACH
+from anet.runtime.settings import Settings
 from anet.runtime.tiling import Tiles, blended, blocks, shares, starts, tiles_of
 from anet.runtime.verdicts.rules import Rule, Rules
 from anet.runtime.verdicts.zones import Zone
@@ -138,6 +139,19 @@ def test_tiles_that_make_no_sense_are_refused(wrong):
 
 
 # inspector
+
+
+def test_a_scale_and_an_overlap_that_were_tuned_each_count_where_only_the_other_is_asked_for():
+    def grid(tiles: Tiles | bool, **tuned: float) -> tuple[float, int]:
+        made = Inspector(exported(), threads=1, tiles=tiles, settings=Settings(**tuned)).grid()
+        return made.scale, made.over_h
+
+    tuned = {"scale": 0.5, "overlap": 0.125}
+    assert grid(True, **tuned) == grid(Tiles(), **tuned) == (0.5, SIZE // 4)
+    assert grid(Tiles(overlap=0.5), **tuned) == (0.5, SIZE)
+    assert grid(Tiles(scale=1.0), **tuned) == (1.0, SIZE // 8)
+    assert grid(Tiles(1.0, 0), **tuned) == (1.0, 0)
+    assert grid(Tiles(overlap=0.5), scale=0.5) == (0.5, SIZE) and grid(Tiles(1.0)) == (1.0, SIZE // 4)
 
 
 def test_a_picture_no_larger_than_a_tile_has_the_bits_of_the_whole():

@@ -99,7 +99,7 @@ class Inspector:
     cuts those whose longer side is more than LARGER times that of the training pictures, if the card knows it.
     `calibrated_px` (h, w): refuse pictures of another size, for which `mm_per_px` would be wrong.
     `threads`, `precision`, `engine`, `streams` and `settings` are those of `Engine`; scale and overlap of `settings`
-    count where `tiles` has none. Raises ModelError, OptionError.
+    count, each by itself, where `tiles` has none. Raises ModelError, OptionError.
     """
 
     def __init__(
@@ -211,7 +211,8 @@ class Inspector:
 
     def grid(self) -> Grid:
         """Give the tiles that this inspector cuts. Raises OptionError where no scale is known."""
-        tiles = self.tiles if isinstance(self.tiles, Tiles) else self.settings.tiles
+        tuned = self.settings.tiles
+        tiles = self.tiles.otherwise(tuned) if isinstance(self.tiles, Tiles) else tuned
         if not (tiles.scale or self.card.scale):
             raise OptionError(
                 "the model does not say how large its training pictures were: tiles need a scale, 1 or so"

@@ -15,7 +15,7 @@ from typing import Any
 from anet.errors import ModelError, OptionError, OutputError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, read_plain, seal
 from anet.provenance import machine
-from anet.runtime.tiling import OVERLAP, Tiles
+from anet.runtime.tiling import Tiles
 
 FILE = "settings.json"
 FORMAT = 1
@@ -52,7 +52,7 @@ class Settings:
     @property
     def tiles(self) -> Tiles:
         """How pictures are cut, where they are."""
-        return Tiles(self.scale, OVERLAP if self.overlap is None else self.overlap)
+        return Tiles(self.scale, self.overlap)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""

@@ -23,24 +23,34 @@ _Tile = tuple[int, np.ndarray, int, np.ndarray]  # first row, all of the web's r
 
 @dataclass(frozen=True)
 class Tiles:
-    """How to cut: `scale` network pixels for one of the picture (None: as in training), `overlap` 0..0.5 of a side."""
+    """How to cut: `scale` network pixels for one of the picture, `overlap` 0..0.5 of a side.
+
+    None is what was tuned for this machine, or else the scale of the training and OVERLAP.
+    """
 
     scale: float | None = None
-    overlap: float = OVERLAP
+    overlap: float | None = None
 
     def __post_init__(self) -> None:
         if self.scale is not None and not (_is_number(self.scale) and 0.01 <= self.scale <= 100):
             raise OptionError(
                 f"scale is {self.scale!r:.60}: 0.01 to 100 network pixels for one of the picture would work"
             )
-        if not (_is_number(self.overlap) and 0 <= self.overlap <= 0.5):
+        if self.overlap is not None and not (_is_number(self.overlap) and 0 <= self.overlap <= 0.5):
             raise OptionError(f"overlap is {self.overlap!r:.60}: 0 to 0.5 of a tile's side would work")
+
+    def otherwise(self, other: "Tiles") -> "Tiles":
+        """Give these with what they leave open as `other` has it."""
+        return Tiles(
+            other.scale if self.scale is None else self.scale,
+            other.overlap if self.overlap is None else self.overlap,
+        )
 
     def grid(self, frame: Frame, scale: float) -> "Grid":
         """Give the tiles that fill `frame`, at `scale` where this has none of its own."""
-        chosen = self.scale or scale
+        chosen, over = self.scale or scale, OVERLAP if self.overlap is None else self.overlap
         h, w = max(1, round(frame.h / chosen)), max(1, round(frame.w / chosen))
-        return Grid(frame, h, w, round(h * self.overlap), round(w * self.overlap), chosen)
+        return Grid(frame, h, w, round(h * over), round(w * over), chosen)
 
 
 def tiles_of(wanted: bool | None, scale: float | None, overlap: float | None) -> bool | Tiles | None:
@@ -49,7 +59,7 @@ def tiles_of(wanted: bool | None, scale: float | None, overlap: float | None) ->
         return wanted
     if wanted is False:
         raise OptionError("scale and overlap are those of tiles, which are not wanted: leave them out, or --no-tiles")
-    return Tiles(scale, OVERLAP if overlap is None else overlap)
+    return Tiles(scale, overlap)
 
 
 @dataclass(frozen=True)
