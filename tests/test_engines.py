@@ -31,6 +31,7 @@ from anet.runtime.card import CARD, ONNX, Card, check_bundle, read_card
 from anet.runtime.engine import Engine
 from anet.runtime.engines.compiled import ov
 from anet.runtime.model_api import threshold_text, with_threshold
+from anet.runtime.settings import Settings
 from tests.test_export import SIZE, facts, frames, network
 from tests.test_runtime import reseal
 
@@ -134,6 +135,14 @@ def test_a_bundle_higher_than_wide_answers_in_its_shape():
     one = Engine(bundle_of(h=96, w=32), 1)
     assert one.probs(np.zeros((96, 32, 3), np.uint8)).shape == (96, 32, 1)
     assert one.card.frame(300, 50).inner(300, 50) == (96, 16)
+
+
+def test_an_engine_that_was_tuned_gives_way_to_a_precision_that_it_does_not_hold():
+    tuned = Settings("onnxruntime", "f32", 1, 1)
+    one, half = (Engine(bundle_of(), precision=precision, settings=tuned) for precision in ("f32", "f16"))
+    assert (one.name, half.name, half.precision, half.note) == ("onnxruntime", "openvino", "f16", "")
+    with pytest.raises(OptionError, match="no precision 'f16' for onnxruntime"):
+        Engine(bundle_of(), precision="f16", engine="onnxruntime", settings=tuned)  # asked for, it does not
 
 
 def test_weights_in_half_precision_answer_nearly_the_same():

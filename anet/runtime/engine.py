@@ -144,10 +144,13 @@ def _fastest(card: Card) -> Iterator[tuple[str, str]]:
 def _which(card: Card, wanted: str | None, precision: str | None, tuned: str | None) -> tuple[str, str]:
     """Give the engine to run, and a line where it is not the one that was meant.
 
-    Where nothing is asked for or tuned, the fastest; a precision alone is OpenVINO's where that has it.
+    Where nothing is asked for or tuned, the fastest; a precision alone is OpenVINO's where that has it. A tuned engine
+    that does not hold the precision asked for is none.
     """
     if wanted not in (None, "native"):  # what was asked for and cannot be is an error, said where it is opened
         return wanted, ""
+    if tuned and (there := _held(card, tuned)) and precision not in (None, *there):
+        tuned = None
     if not (name := wanted or tuned):
         name = next((engine for engine, one in _fastest(card) if precision in (None, one)), "openvino")
         return (name if precision not in _held(card, "openvino") else "openvino"), ""
