@@ -417,7 +417,7 @@ def test_the_command_ends_a_user_error_with_one_line_and_code_2(ready):
 
 def test_the_command_gives_half_a_picture_no_verdict(ready, tmp_path):
     done = command("inspect", ready / "bundle", ready / "half/half.png", "--out", "out", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "") and "1 errors" in done.stdout
+    assert (done.returncode, done.stderr) == (2, "") and "1 errors" in done.stdout and "  error: " in done.stdout
 
 
 @pytest.mark.parametrize("line", ["data check set", "data check set --json"])

@@ -30,7 +30,7 @@ from anet.runtime.engines.compiled import core, ov
 from anet.runtime.inspector import Inspector, Report
 from anet.runtime.measuring.measure import Defect
 from anet.runtime.progress import shown_progress
-from anet.runtime.results import Summary, inspect_paths
+from anet.runtime.results import Summary, inspect_paths, print_summary
 from tests.test_export import SIZE, exported, frames
 
 
@@ -612,3 +612,15 @@ def test_inspection_runs_without_torch_telemetry_or_a_trace_in_the_home_folder(t
 def test_defects_are_frozen():
     with pytest.raises(AttributeError):
         Defect(1, "a", 1.0, 1.0, 1, (0, 0, 1, 1), (0.0, 0.0), 1.0, 1.0, 0.0, False).area_px = 2
+
+
+def test_the_end_of_a_run_says_why_pictures_could_not_be_inspected(tmp_path):
+    for number in range(5):
+        (tmp_path / "in" / f"{number}.png").parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / f"[bold]{number}.png").write_bytes(b"\x89PNG nothing")
+    summary = inspect_paths(Inspector(exported()), [tmp_path / "in"], tmp_path / "out")
+    console = Console(file=io.StringIO(), width=80)
+    print_summary(summary, console)
+    said = console.file.getvalue()
+    assert [f"[bold]{number}.png" in said for number in range(5)] == [True] * 3 + [False] * 2
+    assert said.count("  error: ") == 3 and said.endswith("  and 2 errors more, each in results.jsonl\n")

@@ -41,6 +41,7 @@ COLUMNS = (
     "centroid_y", "centroid_x", "length_px", "width_px", "angle_deg", "touches_border", "model",
     "method", "contrast", "area_mm2", "length_mm", "width_mm",
 )  # fmt: skip
+TOLD = 3  # errors that the end of a run spells out; all stand in results.jsonl
 LONGEST = 255 - len(".png")  # bytes of a file's name
 
 
@@ -55,6 +56,7 @@ class Summary:
     seconds: float
     warned: int = 0
     fired: dict[str, int] = field(default_factory=dict)  # name of a rule -> pictures on which it fired
+    first_errors: tuple[str, ...] = ()  # of at most TOLD pictures: why they could not be inspected
 
     @property
     def exit_code(self) -> int:
@@ -91,12 +93,12 @@ def inspect_paths(
     first = next(pictures, None)
     if first is None:
         raise ImageError(f"no picture found in {', '.join(printable(path) for path in paths)}")
-    started, counts, fired = time.perf_counter(), Counter(), Counter()
+    started, counts, fired, why = time.perf_counter(), Counter(), Counter(), []
 
     def so_far() -> Summary:
         accepted, rejected, errors, warned = (counts[outcome] for outcome in ("accept", "reject", "error", "warn"))
         seconds = time.perf_counter() - started
-        return Summary(counts.total(), accepted, rejected, errors, seconds, warned, dict(fired))
+        return Summary(counts.total(), accepted, rejected, errors, seconds, warned, dict(fired), tuple(why))
 
     with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
@@ -109,6 +111,8 @@ def inspect_paths(
                 outcome, rules = _write(path, found, out, lines, rows)
                 counts[outcome] += 1
                 fired.update(rules)
+                if isinstance(found, AnetError) and len(why) < TOLD:
+                    why.append(str(found))
                 if progress:
                     progress(so_far())
         except KeyboardInterrupt:
@@ -131,13 +135,17 @@ def streams_for(bundle: Path | str, paths: Sequence[Path], threads: int = 0) -> 
 
 
 def print_summary(summary: Summary, console: Any) -> None:
-    """Print how a run ended, in one line, on a rich console, and one more for each rule that fired."""
+    """Print how a run ended on a rich console: the counts in one line, each rule that fired, the first errors."""
     warned = f"{summary.warned} warned, " if summary.warned else ""
     counted = f"{summary.accepted} accepted, {warned}{summary.rejected} rejected, {summary.errors} errors"
     rate = summary.pictures / max(summary.seconds, 1e-9)
     console.print(f"{summary.pictures} pictures: {counted}; {rate:.1f} pictures/s", highlight=False)
     for name, pictures in sorted(summary.fired.items(), key=lambda one: (-one[1], one[0])):
         console.print(f"  {name}: {pictures} pictures", highlight=False, soft_wrap=True)
+    for text in summary.first_errors:
+        console.print(f"  error: {text}", highlight=False, markup=False, soft_wrap=True)
+    if more := summary.errors - len(summary.first_errors):
+        console.print(f"  and {more} errors more, each in {LINES}", highlight=False)
 
 
 @dataclass(frozen=True, eq=False)
