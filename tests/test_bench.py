@@ -21,9 +21,12 @@ from anet.bench.speed import MODES, Plan, bench
 from anet.bench.subjects import FIGURE_9, names_of, precisions
 from anet.bench.targets import targets
 from anet.errors import AnetError, DataError, OptionError
+from anet.export.deployable import export_bundle
 from anet.provenance import machine
 from anet.runtime.card import Card
+from anet.runtime.verdicts.bundled_rules import add_rules
 from tests.test_examples import load
+from tests.test_export import Tiny, facts, frames
 
 POSITIVE = st.floats(1e-3, 1e6)
 FACTS = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "threshold": 0.5, "min_area_px": 0}
@@ -52,19 +55,29 @@ def record(**took: float) -> dict:
 
 
 @pytest.fixture(scope="module")
-def measured():
-    """Measure untrained networks once, as small and as short as it goes."""
-    short = (
-        (speed, "TURN_MS", 1.0),
-        (whole, "PICTURES", 2),
-        (whole, "COLD", 1),
-        (whole, "STARTS", 1),
-        (whole, "ROUNDS", 1),
-    )
+def short():
+    """Make a measurement as short as it goes."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, name, value in short:
-            patch.setattr(module, name, value)
-        return bench(Plan(networks=("anet-none",), size=32, rounds=1))
+        patch.setattr(speed, "TURN_MS", 1.0)
+        for name, value in {"PICTURES": 2, "COLD": 1, "STARTS": 1, "ROUNDS": 1}.items():
+            patch.setattr(whole, name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    """Export one layer, for OpenVINO alone, with rules in mm."""
+    folder = tmp_path_factory.mktemp("made")
+    rules, made = folder / "rules.toml", export_bundle(Tiny(), facts(h=32, w=32), folder / "b", frames(1, 32))
+    rules.write_text('[[rules]]\nname = "long"\naction = "reject"\nmax_length_mm = 1\n')
+    add_rules(made, rules)
+    return made
+
+
+@pytest.fixture(scope="module")
+def measured(short):
+    """Measure untrained networks once."""
+    return bench(Plan(networks=("anet-none",), size=32, rounds=1))
 
 
 # rounds
@@ -113,6 +126,21 @@ def test_the_whole_inspection_is_measured_in_stages_from_a_folder_and_from_a_fre
     assert list(found["stages_ms"]) == ["decode", "pre", "infer", "post"]
     assert found["folder"]["share"] > 0 and 0 <= found["folder"]["rejected"] <= found["pictures"]["count"] == 2
     assert found["start"]["warm_ms"]["median"] > 100 and found["start"]["memory_mb"] > 50
+
+
+def test_a_bundle_with_rules_in_mm_is_measured_without_them_and_stays_as_it_is(short, bundle):
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    found = whole.whole(bundle, 32, 32)
+    assert found["folder"]["share"] > 0 and found["start"]["warm_ms"]["median"] > 0
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before and "rules.toml" in before
+
+
+def test_the_whole_inspection_is_that_of_an_engine_which_the_bundle_holds(short, bundle, monkeypatch):
+    asked = []
+    monkeypatch.setattr(speed, "whole", lambda *words: asked.append(words) or {})
+    monkeypatch.setattr(speed, "targets", lambda _: [])
+    bench(Plan((bundle,), engines=("native", "openvino"), plain=False, rounds=1))
+    assert asked == [(bundle, 32, 32, "openvino")]
 
 
 def test_a_folder_is_measured_in_a_process_without_torch_which_says_why_it_fails(tmp_path):

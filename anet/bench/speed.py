@@ -63,7 +63,8 @@ def bench(plan: Plan, say: Callable[[str], None] = lambda _: None) -> dict[str, 
         }  # fmt: skip
         if plan.whole:
             say("the whole inspection: stages, folder, start, memory")
-            result["whole"] = whole(bundles[0][0], h, w, plan.engines[0])
+            engine = next(one.engine for one in subjects if one.name != PLAIN)  # not each of the plan's is in a bundle
+            result["whole"] = whole(bundles[0][0], h, w, engine)
     return {**result, "targets": [one.to_dict() for one in targets(result)]}
 
 

@@ -1,11 +1,11 @@
 """The whole inspection of a bundle: time of each stage, a folder from end to end, a fresh start, memory."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,8 +17,9 @@ from anet.bench.rounds import Spread
 from anet.data.synthetic import surface
 from anet.errors import AnetError
 from anet.image import write_png
+from anet.runtime.card import CARD, read_card, read_listed
 from anet.runtime.inspector import STEPS, Inspector
-from anet.runtime.settings import FILE as SETTINGS
+from anet.runtime.verdicts.bundled_rules import own_files
 
 PICTURES = 240  # of the folder; seeded, grey, as large as the network's input
 EVERY = 12  # of them has a defect, the others are even grey with noise: as on a line in order
@@ -42,8 +43,7 @@ def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, A
     """Measure a bundle on seeded pictures of `h` x `w` and give plain values. Raises AnetError when a start fails."""
     with TemporaryDirectory(prefix="anet-bench-") as scratch:
         place = Path(scratch)
-        plain = place / "bundle"  # without what was tuned for this machine, which fresh processes would take, too
-        bundle = Path(shutil.copytree(bundle, plain, ignore=shutil.ignore_patterns(SETTINGS)))
+        bundle = _bare(bundle, place / "bundle")
         pictures = _pictures(place / "pictures", h, w)
         return {
             "pictures": {"count": len(pictures), "h": h, "w": w, "format": "png"},
@@ -51,6 +51,20 @@ def whole(bundle: Path, h: int, w: int, engine: str = "openvino") -> dict[str, A
             "folder": folder_apart(bundle, place / "pictures", h, w, engine, ROUNDS),
             "start": _starts(bundle, pictures[0], place, engine),
         }
+
+
+def _bare(bundle: Path, folder: Path) -> Path:
+    """Copy a bundle without what fresh processes would take, too: settings of this machine, and rules.
+
+    Rules may be about mm, which nobody gave, or zones of other pictures. Raises ModelError.
+    """
+    card = read_card(bundle)
+    kept = {name: digest for name, digest in card.files.items() if name not in own_files(card)}
+    folder.mkdir()
+    for name in kept:
+        (folder / name).write_bytes(read_listed(bundle, card, name))
+    (folder / CARD).write_bytes(replace(card, files=kept).sealed())
+    return folder
 
 
 def _pictures(folder: Path, h: int, w: int) -> list[Path]:
