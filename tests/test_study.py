@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from anet.study import child
 from anet.study.child import BUSY, DONE, FAILED, Job
 from anet.study.ledger import Places, State, attempt, is_locked, lock, read_diary, state_of, wall_s
 from anet.study.plan import Run, check_plan, look_at_plan, read_plan
-from anet.study.score import score_run
+from anet.study.score import _training, score_run
 from anet.study.show import Estimate, device_here, print_lines, show_plan, true_macs
 from anet.study.work import Settings, environment, make_slots, run_plan
 from anet.training.recipes import STRONG
@@ -519,6 +520,27 @@ def test_hours_are_epochs_left_times_pictures_by_measured_speed(tmp_path, root):
     assert estimate.hours(RUN, State("cut off", epochs=60, speed=8.0)) == pytest.approx(40 * 240 / 8 / 3600)
     assert estimate.hours(replace(RUN, epochs=5), State("missing")) == pytest.approx(5 * 240 / 20 / 3600)
     assert estimate.hours(RUN, State("done")) == 0.0
+
+
+def test_hours_are_of_the_pictures_that_an_epoch_shows(tmp_path, root):
+    thinned = result("anet", 224, 10.0)
+    thinned["training"]["epoch_pictures"] = 48
+    estimate = Estimate(read_plan(plan_file(tmp_path, [0])), root, [thinned], device_here())
+    assert estimate.hours(RUN, State("missing")) == pytest.approx(100 * 48 / 10 / 3600)
+    all_of_them = estimate.hours(replace(RUN, recipe="paper", epochs=100), State("missing"))
+    assert all_of_them == pytest.approx(100 * 240 / 10 / 3600)
+    here = places(tmp_path, 0)
+    here.folder.mkdir(parents=True)
+    (here.folder / "metrics.csv").write_text("epoch,step,pictures_per_s\n1,2,8\n2,4,8\n")
+    assert estimate.hours(RUN, state_of(RUN, here)) == pytest.approx(98 * 2 * 16 / 8 / 3600)
+
+
+def test_the_seconds_of_epochs_are_of_the_pictures_that_they_showed():
+    plan, about = SimpleNamespace(recipe=STRONG, devices=2), {"split": {"train": 80}}
+    rows = [{"step": "3", "pictures_per_s": "8"}, {"step": "6", "pictures_per_s": "4"}]
+    took = _training(plan, rows, about, None)
+    assert took["epoch_pictures"] == 3 * 16 * 2 and took["epochs_s"] == 96 / 8 + 96 / 4
+    assert _training(plan, [{**row, "step": ""} for row in rows], about, None)["epochs_s"] == 80 / 8 + 80 / 4
 
 
 def test_an_unmeasured_network_or_size_is_scaled_by_true_multiply_accumulates(tmp_path, root):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -23,6 +24,7 @@ from rich.console import Console
 from anet.cli import app
 from anet.data import load, split
 from anet.errors import AnetError, ModelError, OptionError, OutputError, TrainingError
+from anet.image import write_png
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
 from anet.training.checkpoint import load_model
@@ -132,6 +134,24 @@ def test_eight_pictures_are_trained_with_for_a_thousand_steps_where_nothing_is_s
     monkeypatch.setattr(module, "go", lambda fabric, plan, *rest, **how: plan.recipe)
     recipe = train(Options(data, size=32, runs=tmp_path, device="cpu", **given_), quiet())
     assert (recipe.epochs, recipe.batch) == found
+
+
+@pytest.mark.parametrize(("recipe", "pictures"), [("strong", 2), ("paper", 8)])
+def test_epochs_are_sized_by_what_they_show_which_is_few_of_many_sound_pictures(
+    tmp_path, monkeypatch, recipe, pictures
+):
+    root = make_set(tmp_path / "set")
+    for mask in sorted((root / "masks" / "train").iterdir())[1:]:  # all but one of eight are sound
+        write_png(mask, np.zeros((64, 64), np.uint8))
+    parts = split(load(root))
+    assert fit.shown(parts, 2, 32, RECIPES[recipe].rare) == pictures
+    monkeypatch.setattr(sys.modules["anet.training.train"], "go", lambda fabric, plan, *rest, **how: plan.recipe)
+    options = Options(root, size=32, runs=tmp_path, device="cpu", recipe=recipe, batch=2)
+    steps = (
+        train(options, quiet()).epochs
+        * fit.Batches(fit.FramedSet(parts.train, 2, fit.Frame(32)), 2, 0, RECIPES[recipe].rare).per_epoch
+    )
+    assert steps >= 1000 and (recipe == "paper" or steps == 1000)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ class State:
     text: str = ""  # a few words for people
     epochs: int = 0  # that are behind it
     speed: float | None = None  # so far, in pictures/s
+    pictures: float | None = None  # that an epoch shows, as far as its steps tell
 
 
 KINDS = ("done", "running", "cut off", "failed", "missing", "outdated")
@@ -61,16 +62,16 @@ def state_of(run: Run, places: Places) -> State:
     if places.result.exists():
         return _finished(run, places)
     rows = read_metrics(places.folder)
-    speed = speed_of(rows)
+    facts = len(rows), speed_of(rows), pictures_of(rows, run.batch or RECIPES[run.recipe].batch)
     total = run.epochs or RECIPES[run.recipe].epochs
     text = f"epoch {len(rows)} of {total}"
     if is_locked(places.lock):
-        return State("running", text, len(rows), speed)
+        return State("running", text, *facts)
     attempts = read_diary(places.diary)
     if attempts and attempts[-1].get("outcome") == "failed":
-        return State("failed", str(attempts[-1].get("reason", "")), len(rows), speed)
+        return State("failed", str(attempts[-1].get("reason", "")), *facts)
     if places.folder.exists():
-        return State("cut off", text, len(rows), speed)
+        return State("cut off", text, *facts)
     return State("missing")
 
 
@@ -172,6 +173,13 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(stream))
     except (OSError, ValueError, csv.Error):
         return []
+
+
+def pictures_of(rows: list[dict[str, str]], batch: int) -> float | None:
+    """Give how many pictures an epoch showed in steps of `batch`, which is not all that train; None: not known."""
+    with contextlib.suppress(IndexError, KeyError, ValueError, TypeError):
+        return int(rows[-1]["step"]) / len(rows) * batch
+    return None
 
 
 def speed_of(rows: list[dict[str, str]]) -> float | None:

@@ -11,7 +11,7 @@ from anet.results import FORMAT, place, read
 from anet.scoring.evaluate import evaluate
 from anet.scoring.threshold import choose_threshold
 from anet.seen import check_parts
-from anet.study.ledger import read_metrics, speed_of
+from anet.study.ledger import pictures_of, read_metrics, speed_of
 from anet.training.recipes import RECIPES, Recipe, changes_of
 
 CHANGEABLE = ("epochs", "batch")  # without making another recipe of it: they go into the name
@@ -77,10 +77,11 @@ def _scored(trial: Any) -> dict[str, Any]:
 
 def _training(plan: Any, rows: list[dict[str, str]], about: dict[str, Any], wall_s: float | None) -> dict[str, Any]:
     """Give what the training took: `wall_s` from begin to end, where known; `epochs_s` of its steps alone."""
-    pictures = about["split"]["train"]
+    pictures = pictures_of(rows, plan.recipe.batch * plan.devices) or about["split"]["train"]
     speeds = [float(row["pictures_per_s"] or 0) for row in rows]
     return {
         "epochs": len(rows),
+        "epoch_pictures": pictures,
         "own_epochs": RECIPES[plan.recipe.name].epochs,
         "wall_s": wall_s,
         "epochs_s": round(sum(pictures / speed for speed in speeds), 1) if all(speeds) else None,

@@ -91,7 +91,7 @@ class Estimate:
         """Give the hours of the epochs that are left; 0 for a done run, None where speed or pictures are unknown."""
         if state.kind in ("done", "outdated"):
             return 0.0
-        speed, pictures = state.speed or self.speed(run), self.pictures(run)
+        speed, pictures = state.speed or self.speed(run), state.pictures or self.pictures(run)
         if speed is None or pictures is None:
             return None
         epochs = (run.epochs or RECIPES[run.recipe].epochs) - state.epochs
@@ -109,10 +109,13 @@ class Estimate:
         return statistics.median(rates) / mine if rates else None
 
     def pictures(self, run: Run) -> float | None:
-        """Give how many pictures train: by the plan, as in a finished run on the same data, or by the set's size."""
+        """Give how many pictures an epoch shows, as in a finished run; else how many train, by plan, run or set.
+
+        Recipes differ in how often they show sound pictures and rare classes.
+        """
         if run.pictures:
             return run.pictures * float(1 - VAL_SHARE)
-        key = (run.data, run.task, run.free, run.protocol, run.split_seed)
+        key = (run.data, run.task, run.free, run.protocol, run.split_seed, run.recipe)
         if key not in self.counted:
             self.counted[key] = self._in_ledger(key) or self._in_folder(run)
         return self.counted[key]
@@ -123,10 +126,12 @@ class Estimate:
             data, split = content["data"], content["split"]
             if split.get("pictures"):
                 continue  # that many of all
+            recipe = content["model"]["recipe"]["name"]
             its = (data["name"], data["task"], data["free"], split["protocol"], split["seed"])
-            alike = 1 + (its[3:] == key[3:]) if its[:3] == key[:3] else 0
+            alike = 1 + 2 * (its[3:] == key[3:5]) + (recipe == key[5]) if its[:3] == key[:3] else 0
             if alike > best:
-                best, found = alike, float(split["train"])
+                shown = content.get("training", {}).get("epoch_pictures") if recipe == key[5] else None
+                best, found = alike, float(shown or split["train"])
         return found
 
     def _in_folder(self, run: Run) -> float | None:

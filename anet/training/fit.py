@@ -26,7 +26,7 @@ from anet.scoring.threshold import choose_threshold
 from anet.training import run
 from anet.training.augment import Augment
 from anet.training.checkpoint import Facts, load_model, save_model
-from anet.training.feed import Batches, FramedSet, picture_statistics
+from anet.training.feed import Batches, FramedSet, picture_statistics, repeat_factors
 from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
 from anet.training.recipes import Recipe, rate_of
@@ -279,6 +279,11 @@ class InMemory:
 
     def read(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         return self.pair
+
+
+def shown(split: Split, classes: int, size: int, rare: float) -> int:
+    """Give how many pictures an epoch shows: with `rare`, some more than once and of many sound ones only some."""
+    return round(repeat_factors(FramedSet(split.train, classes, Frame(size)), rare).sum()) if rare else len(split.train)
 
 
 def statistics(split: Split, classes: int, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

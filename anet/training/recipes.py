@@ -129,7 +129,7 @@ def find_recipe(
 def sized(recipe: Recipe, pictures: int, batch: int | None = None) -> Recipe:
     """Give `recipe` with more epochs, of smaller batches, where its own would be fewer than FEW_STEPS steps.
 
-    `pictures` train; `batch` is kept where one is given. The schedule's form stays, for it counts in shares.
+    An epoch shows `pictures`; `batch` is kept where one is given. The schedule's form stays, for it counts in shares.
     """
     if recipe.epochs * math.ceil(pictures / recipe.batch) >= FEW_STEPS:
         return recipe

@@ -25,7 +25,7 @@ from anet.seen import check_parts, seen_of
 from anet.training import run
 from anet.training.checkpoint import Facts
 from anet.training.events import TensorBoard
-from anet.training.fit import Stopped, fit, statistics
+from anet.training.fit import Stopped, fit, shown, statistics
 from anet.training.memory import keep_memory
 from anet.training.progress import Display
 from anet.training.recipes import find_recipe, sized
@@ -85,7 +85,7 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
     dataset = load(options.data, options.task, options.free)
     parts = fewer(split(dataset, options.protocol, options.split_seed), options.pictures, options.seed)
     if options.epochs is None:
-        recipe = sized(recipe, len(parts.train), options.batch)
+        recipe = sized(recipe, shown(parts, dataset.classes, options.size, recipe.rare), options.batch)
     fabric = launch(accelerator, options.devices, precision)
     compiled = options.compiled
     if compiled is None:
