@@ -27,7 +27,7 @@ from anet.errors import AnetError, ModelError, OptionError, OutputError, Trainin
 from anet.image import write_png
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
-from anet.training.checkpoint import load_model
+from anet.training.checkpoint import load_model, save_model
 from anet.training.predictor import Predictor
 from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change, sized
 from anet.training.train import Options, resume, train
@@ -425,6 +425,21 @@ def test_a_saved_state_is_put_back_where_the_training_is_to_run(trained, monkeyp
     with pytest.raises(fit.Stopped):
         resume(trained[0], quiet())
     assert places and set(places) == {"meta"}
+
+
+def test_resuming_what_has_ended_keeps_a_threshold_that_was_chosen_since(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "run")
+    model = folder / "best.safetensors"
+    network, facts = load_model(model)
+    about = {**facts.provenance, "threshold": {"by": "anet threshold"}}
+    changed = dataclasses.replace(facts, threshold=0.123, min_area_px=7, provenance=about)
+    save_model(model, network.state_dict(), changed)
+    resume(folder, quiet())
+    assert load_model(model)[1] == changed
+    del about["threshold"]  # as a kill leaves it between the last epoch and the choice
+    save_model(model, network.state_dict(), dataclasses.replace(changed, threshold=0.5, provenance=about))
+    resume(folder, quiet())
+    assert load_model(model)[1].threshold == facts.threshold
 
 
 # --- what stops it on the way

@@ -93,6 +93,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
     prepare = Deployable(network, facts.mean, facts.std).to(fabric.device)
     augment, predictor = Augment(recipe), Predictor(ema, facts, fabric.device)
 
+    ended = state.step == steps
     first_epoch, first_batch = divmod(state.step, batches.per_epoch)
     where: tuple[int, int, list[str], Path] = first_epoch + 1, first_batch + 1, [], folder  # what `diverged` names
     for epoch in range(first_epoch, recipe.epochs):
@@ -152,7 +153,7 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
         save(fabric, folder, state, network, ema, optimizer)
         if epoch + 1 < recipe.epochs and asked(fabric, stop):
             raise Stopped
-    return finish(folder, val, dataset.classes, fabric) if chief else facts
+    return finish(folder, val, dataset.classes, fabric, ended) if chief else facts
 
 
 def take_step(
@@ -232,9 +233,14 @@ def restore_scaler(fabric: Fabric, scaler: dict) -> None:
         fabric.strategy.precision.load_state_dict(scaler)
 
 
-def finish(folder: Path, val: list, classes: int, fabric: Fabric) -> Facts:
-    """Choose the best model's threshold on validation and write it into the model file."""
+def finish(folder: Path, val: list, classes: int, fabric: Fabric, ended: bool) -> Facts:
+    """Choose the best model's threshold on validation and write it into the model file.
+
+    Of a training that had `ended` before, the threshold that is there stays: `anet threshold` may have written it.
+    """
     network, facts = load_model(folder / "best.safetensors")
+    if ended and "threshold" in facts.provenance:
+        return facts
     predictor = Predictor(network.to(fabric.device), facts, fabric.device)
     chosen = choose_threshold(predictor.probs, val, classes)
     facts = dataclasses.replace(facts, threshold=chosen.value)
