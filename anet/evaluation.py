@@ -11,7 +11,7 @@ from anet.data import Dataset, Sample, Split, load, split
 from anet.data.few import fewer
 from anet.errors import DataError
 from anet.files import printable, write_json
-from anet.models import OpenModel, open_model
+from anet.models import OpenModel, chosen_by_hand, open_model
 from anet.provenance import commit, machine, versions
 from anet.scoring.evaluate import Evaluation, evaluate
 from anet.scoring.report import BEST, WORST, Table, Tile, write_report
@@ -19,6 +19,7 @@ from anet.scoring.threshold import choose_threshold
 from anet.seen import known_seen, told, trained_on
 
 RESULT_FORMAT = 1
+AS_SET = "as the model has it"
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ def evaluate_model(
     model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
     split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
     history: list[dict] | None = None, more: tuple[Table, ...] = (), engine: str | None = None,
-    precision: str | None = None,
+    precision: str | None = None, as_set: bool = False,
 ) -> Result:  # fmt: skip
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
+
+    The threshold is chosen on validation, and every region counts; with `as_set` both threshold and smallest area are
+    the model's own, as it decides at the line.
 
     Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
     report shows curves from `history` and `more` tables. `engine` and `precision` choose among a bundle's. Raises
@@ -116,10 +120,16 @@ def evaluate_model(
     opened, dataset, parts = trial.opened, trial.dataset, trial.parts
     if not parts.part(part):
         raise DataError(f"{printable(data)} has no {part} part under protocol {parts.protocol}")
-    chosen = choose_threshold(opened.probs, parts.val, dataset.classes)
-    scored = evaluate(opened.at(chosen.value), parts.part(part), dataset.classes)
+    if as_set:
+        point = {"value": opened.threshold, "chosen": AS_SET, "min_area_px": opened.min_area_px}
+    else:
+        chosen = choose_threshold(opened.probs, parts.val, dataset.classes)
+        point = {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou}
+        if chosen_by_hand(opened.provenance):
+            point["own"] = {"value": opened.threshold, "min_area_px": opened.min_area_px}
+    scored = evaluate(opened.at(point["value"], point.get("min_area_px", 0)), parts.part(part), dataset.classes)
     facts = trial.facts(part)
-    facts["threshold"] = {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou}
+    facts["threshold"] = point
     result = Result(facts, scored, dataset.class_names)
     if out:
         write_json(out, result.to_dict())
@@ -136,7 +146,8 @@ def _report(
     by_name = {sample.name: sample for sample in samples}
     order = result.scored.worst_first()
     chosen = order if len(order) <= WORST + BEST else order[:WORST] + order[-BEST:]
-    predict = opened.at(result.facts["threshold"]["value"])
+    point = result.facts["threshold"]
+    predict = opened.at(point["value"], point.get("min_area_px", 0))
     tiles = []
     for one in chosen:
         image, truth = by_name[one.name].read(dataset.classes)
@@ -185,16 +196,24 @@ def _table(result: Result) -> Table:
         rows += [("mean without background", scores.miou, None, None, None, None)]
     rows += [("mean with background", scores.miou_with_background, None, None, None, None)]
     threshold = facts["threshold"]
-    origin = (
-        "chosen on validation" if threshold["chosen"] == "validation" else "the default: validation shows no defect"
-    )
     note = (
         f"{scores.pictures} pictures: {scores.escapes} of {scores.defect_pictures} with a defect passed as good, "
         f"{scores.off_target} flagged only beside it; {scores.false_defects} of {scores.sound_pictures} sound ones "
-        f"flagged. Threshold {threshold['value']:.3f}, {origin}."
+        f"flagged. Threshold {threshold['value']:.3f}, {_origin(threshold)}."
     )
     head = ("class", "IoU (eq. 8)", "IoU, mean of pictures", "Dice", "precision", "recall")
     return Table(f"Scores on the {facts['data']['part']} part", head, tuple(rows), note)
+
+
+def _origin(threshold: dict[str, Any]) -> str:
+    """Say where the threshold of a result comes from, and that the model decides by another one if it does."""
+    if threshold["chosen"] == AS_SET:
+        return f"regions from {threshold['min_area_px']} px: as the model decides at the line"
+    chosen = threshold["chosen"] == "validation"
+    text = "chosen on validation" if chosen else "the default: validation shows no defect"
+    if own := threshold.get("own"):
+        text += f"; the model decides at {own['value']:.3f}, from {own['min_area_px']} px: --as-set scores that"
+    return text
 
 
 def _facts(result: Result) -> dict[str, str]:

@@ -58,6 +58,45 @@ def write_json(path: Path, content: Any) -> None:
     atomic_write(path, json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
 
+class Lines:
+    """A text file that grows by whole lines under `<path>.part` and gets its name when finished."""
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(path.name + ".part")
+        self.size = 0
+
+    def __enter__(self) -> "Lines":
+        try:
+            self.handle = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise OutputError(f"cannot write {printable(self.part)}: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+
+    def write(self, text: str) -> None:
+        """Append `text` whole, or nothing of it. Raises OutputError when the disk is full."""
+        content = text.encode("utf-8", "surrogateescape")
+        try:
+            written, reason = os.write(self.handle, content), "the disk is full"
+        except OSError as error:
+            written, reason = 0, error.strerror
+        if written < len(content):
+            os.ftruncate(self.handle, self.size)  # half a line would be read as a result
+            raise OutputError(f"cannot write {printable(self.part)}: {reason}; {self.size} bytes of it are complete")
+        self.size += written
+
+    def finish(self) -> None:
+        """Flush to disk and give the file its name. Raises OutputError."""
+        try:
+            os.fsync(self.handle)
+            os.rename(self.part, self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise OutputError(f"cannot write {printable(self.path)}: {error.strerror}") from error
+
+
 def read_plain(path: Path, most: int, error: type[AnetError]) -> bytes:
     """Read a plain file of at most `most` bytes; a FIFO or device is refused without waiting on it. Raises `error`."""
     try:

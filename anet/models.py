@@ -12,6 +12,7 @@ from anet.files import printable, sha256
 from anet.frame import decide
 from anet.results import start_name
 from anet.runtime.card import CARD
+from anet.scoring.regions import without_small
 from anet.shipped import find
 
 if TYPE_CHECKING:
@@ -36,9 +37,14 @@ class OpenModel:
     provenance: dict[str, Any]
     min_area_px: int  # smaller regions are no defects to the runtime; scores count every pixel
 
-    def at(self, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
-        """Give the function from a picture to its `(H, W) uint8` mask at `threshold`."""
-        return lambda image: decide(self.probs(image), threshold)
+    def at(self, threshold: float, min_area_px: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+        """Give the function from a picture to its `(H, W) uint8` mask at `threshold`, without regions below an area."""
+
+        def mask(image: np.ndarray) -> np.ndarray:
+            found = decide(self.probs(image), threshold)
+            return without_small(found, min_area_px) if min_area_px else found
+
+        return mask
 
 
 def known_provenance(provenance: Any) -> dict[str, Any]:
@@ -46,6 +52,12 @@ def known_provenance(provenance: Any) -> dict[str, Any]:
     found = provenance if isinstance(provenance, dict) else {}
     tables = {key: found[key] if isinstance(found.get(key), dict) else {} for key in ("data", "split", "recipe")}
     return {**found, **tables}
+
+
+def chosen_by_hand(provenance: dict[str, Any]) -> bool:
+    """Say whether a model's threshold and smallest area are those of `anet threshold --write`."""
+    found = provenance.get("threshold")
+    return isinstance(found, dict) and found.get("by") == "anet threshold"
 
 
 def open_model(path: Path, threads: int = 0, engine: str | None = None, precision: str | None = None) -> OpenModel:

@@ -19,7 +19,7 @@ from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_writable, printable, write_json
 from anet.frame import Frame
-from anet.models import known_provenance
+from anet.models import chosen_by_hand, known_provenance
 from anet.runtime.card import AS_TRAINED, Card, read_card
 from anet.scoring.report import Table
 from anet.seen import carried
@@ -138,12 +138,6 @@ def point_to_keep(bundle: Path, provenance: dict[str, Any]) -> dict[str, Any]:
         return {}
     values = {"threshold": card.threshold, "min_area_px": card.min_area_px}
     return {**values, "provenance": {"threshold": before["threshold"]}}
-
-
-def chosen_by_hand(provenance: dict[str, Any]) -> bool:
-    """Say whether threshold and smallest area are those of `anet threshold --write`."""
-    found = provenance.get("threshold")
-    return isinstance(found, dict) and found.get("by") == "anet threshold"
 
 
 def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan | None, Dataset, Split]":

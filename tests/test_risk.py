@@ -8,15 +8,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from rich.console import Console
 from typer.testing import CliRunner
 
 from anet.cli import app
 from anet.errors import DataError, ModelError, OptionError
+from anet.evaluation import evaluate_model
 from anet.frame import IGNORE, Frame, decide
 from anet.image import write_png
 from anet.operating import Operating, choose_operating, print_operating, write_point
@@ -24,7 +27,7 @@ from anet.runtime.card import CARD, read_bundle, read_card
 from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.measure import find_defects
 from anet.scoring.bounds import clopper_pearson, measured, most_allowed, needed, upper
-from anet.scoring.regions import THRESHOLDS, Survey, largest_regions, survey
+from anet.scoring.regions import THRESHOLDS, Survey, largest_regions, survey, without_small
 from anet.scoring.risk import AREAS, Aim, choose, point_at
 from anet.training.checkpoint import Facts, load_model, save_model
 from tests.test_export import MEAN, SIZE, STD, exported, network
@@ -355,6 +358,37 @@ def test_what_is_written_into_a_bundle_is_what_the_inspector_uses(bundle, pictur
     assert len(verdicts) == 12 and verdicts.count("reject") == flagged
     assert (origin["chosen"], origin["by"], origin["aim"]["cost_miss"]) == ("validation", "anet threshold", 50.0)
     assert origin["data"]["part"] == "val" and card.provenance["seed"] == 0
+
+
+def test_a_written_point_is_scored_as_set_and_named_where_another_is(bundle, pictures, tmp_path):
+    assert threshold(bundle, pictures, "--cost-miss", 50, "--cost-false", 1, "--write", "--threads", 1)[0] == 0
+    own = read_card(bundle)
+    usual = evaluate_model(bundle, pictures, threads=1)
+    point = {"value": own.threshold, "min_area_px": own.min_area_px}
+    assert usual.facts["threshold"]["own"] == point
+    asked = ["eval", str(bundle), str(pictures), "--as-set", "--threads", "1", "--out", str(tmp_path / "set.json")]
+    done = CliRunner().invoke(app, asked)
+    said = " ".join(done.stdout.split())
+    assert done.exit_code == 0 and f"regions from {own.min_area_px} px: as the model decides at the line" in said
+    content = json.loads((tmp_path / "set.json").read_text())
+    assert content["threshold"] == {**point, "chosen": "as the model has it"}
+    inspector = Inspector(bundle, threads=1)
+    found = [bool(inspector(path).defects) for path in sorted((pictures / "images" / "test").iterdir())]
+    assert sum(one["pred_px"] > 0 for one in content["pictures"]) == sum(found)
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 2)), st.integers(0, 9)
+)
+@fast
+def test_regions_below_an_area_go_and_others_stay_whole(mask, least):
+    kept = without_small(mask, least)
+    for class_id in (1, 2):
+        number, labels = cv2.connectedComponents((mask == class_id).view(np.uint8), connectivity=8)
+        for region in range(1, number):
+            inside = labels == region
+            assert (kept[inside] == (class_id if inside.sum() >= least else 0)).all()
+    assert not kept[mask == 0].any()
 
 
 def test_what_is_written_into_a_model_file_is_sealed_with_the_same_weights(tmp_path, pictures):

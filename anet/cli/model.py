@@ -93,14 +93,19 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="HTML file with table and pictures, worst first.")] = None,
     engine: Engine = None,
     precision: Precision = None,
+    as_set: Annotated[
+        bool,
+        typer.Option("--as-set", help="By the model's own threshold and smallest area, as at the line."),
+    ] = False,
     threads: Threads = 0,
 ) -> None:
     """Score a model; its threshold is chosen on the validation part, never on what is scored."""
     from anet.evaluation import evaluate_model, print_scores
 
     result = evaluate_model(
-        model, data, task, free, protocol, split_seed, split, out, report, threads, engine=engine, precision=precision
-    )
+        model, data, task, free, protocol, split_seed, split, out, report, threads, engine=engine, precision=precision,
+        as_set=as_set,
+    )  # fmt: skip
     print_scores(result, console)
 
 

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from anet.errors import AnetError, ImageError, OptionError, OutputError
-from anet.files import atomic_write, check_writable, csv_text, printable, sync_folder
+from anet.files import Lines, atomic_write, check_writable, csv_text, printable
 from anet.frame import bands
 from anet.image import list_images, overlay, png_bytes, write_png
 from anet.runtime.engines.native import cores
@@ -100,7 +100,7 @@ def inspect_paths(
         seconds = time.perf_counter() - started
         return Summary(counts.total(), accepted, rejected, errors, seconds, warned, dict(fired), tuple(why))
 
-    with _Lines(out / LINES) as lines, _Lines(out / ROWS) as rows:
+    with Lines(out / LINES) as lines, Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
         scaled = inspector.card.channels == 1
         looked = inspector.look_ahead(
@@ -186,7 +186,7 @@ def _grey(image: np.ndarray) -> np.ndarray | None:
     return red if np.array_equal(red, green) and np.array_equal(red, blue) else None
 
 
-def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: "_Lines", rows: "_Lines") -> tuple[str, set[str]]:
+def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: Lines, rows: Lines) -> tuple[str, set[str]]:
     """Write all results of a picture, its line in results.jsonl last; give outcome and the rules that fired."""
     if isinstance(found, AnetError):
         lines.write(_line({"file": str(path), "error": str(found)}))
@@ -229,45 +229,6 @@ PACK = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode  # ASCII: any
 
 def _line(content: dict[str, Any]) -> str:
     return PACK(content) + "\n"
-
-
-class _Lines:
-    """A text file that grows by whole lines under `<path>.part` and gets its name when finished."""
-
-    def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(path.name + ".part")
-        self.size = 0
-
-    def __enter__(self) -> "_Lines":
-        try:
-            self.handle = os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise OutputError(f"cannot write {printable(self.part)}: {error.strerror}") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.handle)
-
-    def write(self, text: str) -> None:
-        """Append `text` whole, or nothing of it. Raises OutputError when the disk is full."""
-        content = text.encode("utf-8", "surrogateescape")
-        try:
-            written, reason = os.write(self.handle, content), "the disk is full"
-        except OSError as error:
-            written, reason = 0, error.strerror
-        if written < len(content):
-            os.ftruncate(self.handle, self.size)  # half a line would be read as a result
-            raise OutputError(f"cannot write {printable(self.part)}: {reason}; {self.size} bytes of it are complete")
-        self.size += written
-
-    def finish(self) -> None:
-        """Flush to disk and give the file its name. Raises OutputError."""
-        try:
-            os.fsync(self.handle)
-            os.rename(self.part, self.path)
-            sync_folder(self.path.parent)
-        except OSError as error:
-            raise OutputError(f"cannot write {printable(self.path)}: {error.strerror}") from error
 
 
 def _check_out(paths: list[Path], out: Path) -> None:

@@ -72,6 +72,17 @@ def largest_regions(probs: np.ndarray, places: Sequence[np.ndarray], thresholds:
     return np.array(areas, np.int64).reshape(len(thresholds), len(places))
 
 
+def without_small(mask: np.ndarray, least: int) -> np.ndarray:
+    """Give a mask of class ids `(H, W) uint8` without its regions of fewer than `least` pixels."""
+    kept = np.zeros_like(mask)
+    for class_id in np.unique(mask[mask != 0]):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)
+        large = stats[:, cv2.CC_STAT_AREA] >= least
+        large[0] = False
+        kept[large[labels]] = class_id
+    return kept
+
+
 def _areas(mask: np.ndarray) -> list[int]:
     """Give the area of each region of a mask of class ids."""
     found = []
