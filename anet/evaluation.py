@@ -221,7 +221,7 @@ def _facts(result: Result) -> dict[str, str]:
     data, split, recipe = facts["data"], facts["split"], model.get("recipe", {})
     where = facts["scored_by"]["machine"]
     answers = f"{model['engine']} in {model['precision']}"
-    trained = f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, best at {model.get('epoch', '?')}"
+    trained = f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, epoch {model.get('epoch', '?')} kept"
     return {
         "data": f"{data['name']}, {data['task']} (digest {data['digest'][:12]})",
         "split": f"{split['train']} train, {split['val']} validation, {split['test']} test; {split['source']}",

@@ -127,7 +127,7 @@ def test_gaps_in_the_history_are_gaps_in_the_curve():
     history = [{"epoch": e, "val_iou": v} for e, v in enumerate((0.1, 0.2, math.nan, None, 0.4, math.inf, 0.6), 1)]
     drawn = curves(history)
     assert drawn.count("<polyline") == 3 and "nan" not in drawn and "inf" not in drawn and "None" not in drawn
-    assert "best 0.6 at epoch 7" in drawn and "Loss" not in drawn
+    assert "highest 0.6 at epoch 7" in drawn and "Loss" not in drawn
 
 
 @pytest.mark.parametrize(

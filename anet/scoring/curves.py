@@ -118,7 +118,7 @@ def _best(series: Series, known: list[tuple[float, float]]) -> tuple[float, floa
 
 def _told(series: Series, points: list) -> str:
     x, y = _best(series, [point for point in points if point])
-    return f"best {y:.3g} at epoch {x:g}"
+    return f"{'highest' if series.key.endswith('iou') else 'lowest'} {y:.3g} at epoch {x:g}"
 
 
 def _words(title: str, lines: list[tuple[Series, list]]) -> str:
