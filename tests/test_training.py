@@ -215,6 +215,15 @@ def test_the_best_epoch_is_one_after_the_rate_has_settled(data, tmp_path, monkey
     assert marked == sorted({1, kept})  # before, the best so far: a run that is stopped has one
 
 
+def test_the_last_epoch_is_kept_where_validation_holds_no_defect(tmp_path):
+    root = make_set(tmp_path / "set")
+    for mask in (root / "masks" / "val").iterdir():
+        write_png(mask, np.zeros((64, 64), np.uint8))
+    folder, _ = go(tiny(root, tmp_path, recipe="paper", changes={}))
+    assert {fit.goodness(row) for row in run.read_history(folder)} == {0.0}
+    assert load_model(folder)[1].provenance["epoch"] == 3
+
+
 def test_metrics_tell_what_the_saved_weights_score(data, trained):
     """The row of the last epoch can be had again from last.safetensors."""
     folder, _ = trained
