@@ -221,11 +221,11 @@ def _facts(result: Result) -> dict[str, str]:
     data, split, recipe = facts["data"], facts["split"], model.get("recipe", {})
     where = facts["scored_by"]["machine"]
     answers = f"{model['engine']} in {model['precision']}"
-    trained = f"{recipe.get('name', 'unknown')}, {recipe.get('epochs', '?')} epochs, epoch {model.get('epoch', '?')} kept"
+    name, epochs, kept = recipe.get("name", "unknown"), recipe.get("epochs", "?"), model.get("epoch", "?")
     return {
         "data": f"{data['name']}, {data['task']} (digest {data['digest'][:12]})",
         "split": f"{split['train']} train, {split['val']} validation, {split['test']} test; {split['source']}",
-        "recipe": f"{trained}, seed {model.get('seed', '?')}",
+        "recipe": f"{name}, {epochs} epochs, epoch {kept} kept, seed {model.get('seed', '?')}",
         "model": f"{model['network']} at {model['size']} px, by {answers} (sha256 {model['sha256'][:12]})",
         "machine": f"{where['cpu']}, {where['cores']} cores",
         "commit": str(facts["scored_by"]["commit"]),
