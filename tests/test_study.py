@@ -19,9 +19,10 @@ from rich.console import Console
 from anet.errors import DataError, ModelError, OptionError, TrainingError
 from anet.results import APART, place, read, read_all, row, summary, table
 from anet.study import child
+from anet.study.check import check_plan
 from anet.study.child import BUSY, DONE, FAILED, Job
 from anet.study.ledger import Places, State, attempt, is_locked, lock, read_diary, state_of, wall_s
-from anet.study.plan import Run, check_plan, look_at_plan, read_plan
+from anet.study.plan import Run, look_at_plan, read_plan
 from anet.study.score import _training, score_run
 from anet.study.show import Estimate, device_here, print_lines, show_plan, true_macs
 from anet.study.work import Settings, environment, make_slots, run_plan

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")
 @study_app.command()
 def check(plan: PlanFile, data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
     """Find every fault of a plan in one run. Exit code 1: there are errors."""
-    from anet.study.plan import check_plan, print_check
+    from anet.study.check import check_plan, print_check
 
     found = check_plan(plan, data_root)
     print(json.dumps(found.to_dict(), indent=2)) if as_json else print_check(found, console)

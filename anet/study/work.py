@@ -15,9 +15,10 @@ from rich.console import Console
 
 from anet.errors import OptionError, OutputError
 from anet.files import check_writable, printable
+from anet.study.check import data_faults
 from anet.study.child import BUSY, DONE, Job
 from anet.study.ledger import Places, read_diary, state_of
-from anet.study.plan import Plan, Run, data_faults, read_plan
+from anet.study.plan import Plan, Run, read_plan
 
 CHILD = (sys.executable, "-m", "anet.study.child")
 LOOK_S = 0.1  # between two looks at the processes
