@@ -16,7 +16,7 @@ from anet.provenance import commit, machine, versions
 from anet.scoring.evaluate import Evaluation, evaluate
 from anet.scoring.report import BEST, WORST, Table, Tile, write_report
 from anet.scoring.threshold import choose_threshold
-from anet.seen import known_seen, told, trained_on
+from anet.seen import all_seen, known_seen, told, trained_on
 
 RESULT_FORMAT = 1
 AS_SET = "as the model has it"
@@ -86,8 +86,7 @@ def prepare(
     own_split = (parts.protocol, parts.seed) == (own.get("protocol"), own.get("seed"))
     pictures = own.get("pictures") if same_data and own_split else None
     parts = fewer(parts, pictures, trained.get("seed", 0))  # the threshold sees no more labels than the training did
-    seen = known_seen(trained)
-    counts = trained_on(seen, parts) if seen else None
+    counts = trained_on(all_seen(trained), parts) if known_seen(trained) else None
     other_split = bool(counts["val"] or counts["test"]) if counts else same_data and not own_split
     return Trial(opened, dataset, free, digest, parts, pictures, other_split, counts)
 

@@ -13,6 +13,7 @@ from anet.frame import decide
 from anet.results import start_name
 from anet.runtime.card import CARD
 from anet.scoring.regions import without_small
+from anet.seen import all_seen
 from anet.shipped import find
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def open_start(path: Path | str) -> "Start":
 
         tensors, card = weights_of(path)
         digest = sha256((path / CARD).read_bytes())
-        return Start(name, digest, card.network, card.class_names, card.mean, card.std, tensors)
+        seen = tuple(all_seen(card.provenance))
+        return Start(name, digest, card.network, card.class_names, card.mean, card.std, tensors, seen)
     from anet.training.checkpoint import find_model, load_model
     from anet.training.start import start_of
 

@@ -1,5 +1,6 @@
 """Which pictures a model was trained on, told by their bytes: one picture more, or `--free`, parts a data set anew."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from anet.data import PARTS, Sample, Split
@@ -28,20 +29,31 @@ def seen_of(parts: Split) -> Seen:
 
 def known_seen(provenance: dict[str, Any]) -> Seen | None:
     """Give what a model's provenance says that it saw; None for a model of before, or a foreign one."""
-    found = provenance["split"].get("seen")
+    own = provenance.get("split")
+    found = own.get("seen") if isinstance(own, dict) else None
     if not (isinstance(found, dict) and all(isinstance(found.get(part), list) for part in BY["test"])):
         return None
     return {part: sorted(map(str, found[part])) for part in BY["test"]}
 
 
-def trained_on(seen: Seen, parts: Split) -> dict[str, int]:
-    """Count the pictures of each part that a model was trained on, see BY.
+def all_seen(provenance: dict[str, Any]) -> list[Seen]:
+    """Give what a model saw, and each of those whose weights it started from, as far as they say."""
+    start = provenance.get("init")
+    before = start.get("seen") if isinstance(start, dict) else None
+    told = [{"split": {"seen": one}} for one in before] if isinstance(before, list) else []
+    return [seen for one in (provenance, *told) if (seen := known_seen(one))]
+
+
+def trained_on(every: Sequence[Seen], parts: Split) -> dict[str, int]:
+    """Count the pictures of each part that one of `every` was trained on, see BY.
 
     In its own parts none is counted: a data set may hold a picture twice (NEU_Seg does), which is no other split.
     """
-    if seen == seen_of(parts):
+    own = seen_of(parts)
+    others = [seen for seen in every if seen != own]
+    if not others:
         return dict.fromkeys(PARTS, 0)
-    known = {part: set[str]().union(*(seen[one] for one in BY[part])) for part in PARTS}
+    known = {part: {digits for seen in others for one in BY[part] for digits in seen[one]} for part in PARTS}
     return {part: sum(fingerprint(sample) in known[part] for sample in parts.part(part)) for part in PARTS}
 
 
@@ -53,10 +65,11 @@ def check_parts(provenance: dict[str, Any], parts: Split, name: str) -> None:
 
 def told(provenance: dict[str, Any]) -> dict[str, Any]:
     """Give a model's provenance without what it saw, for results and pages, which people read."""
-    return {**provenance, "split": {key: value for key, value in provenance["split"].items() if key != "seen"}}
+    tables = {key: provenance[key] for key in ("split", "init") if isinstance(provenance.get(key), dict)}
+    return {**provenance, **{key: {k: v for k, v in one.items() if k != "seen"} for key, one in tables.items()}}
 
 
 def carried(provenance: dict[str, Any]) -> dict[str, Any]:
     """Give a model's provenance as a card carries it: of more than MOST pictures, it does not say which it saw."""
-    seen = known_seen(provenance)
-    return told(provenance) if seen and sum(map(len, seen.values())) > MOST else provenance
+    many = sum(len(names) for seen in all_seen(provenance) for names in seen.values())
+    return told(provenance) if many > MOST else provenance

@@ -12,13 +12,13 @@ from anet.auditing import own_parts
 from anet.data import load, split
 from anet.errors import DataError, ModelError
 from anet.evaluation import evaluate_model, print_scores
-from anet.models import open_model
+from anet.models import open_model, open_start
 from anet.nets import build
 from anet.operating import choose_operating
 from anet.pipeline import export_run
 from anet.scoring.risk import Aim
-from anet.seen import MOST, carried, known_seen, seen_of, trained_on
-from anet.training.checkpoint import Facts, save_model
+from anet.seen import MOST, all_seen, carried, known_seen, seen_of, trained_on
+from anet.training.checkpoint import Facts, load_model, save_model
 from anet.training.run import read_plan, write_plan
 from anet.training.train import resume, train
 from tests import layouts
@@ -27,11 +27,11 @@ from tests.tiny import make_set, tiny
 AIM = Aim(max_escape=0.9)
 
 
-def model(path, dataset, parts, **more):
+def model(path, dataset, parts, init=None, **more):
     """Write a model that says that it was trained on `parts`, and knows nothing."""
     torch.manual_seed(0)
     about = {"protocol": parts.protocol, "seed": parts.seed, "seen": seen_of(parts), **more}
-    provenance = {"data": {"digest": dataset.digest()}, "split": about, "seed": 0}
+    provenance = {"data": {"digest": dataset.digest()}, "split": about, "seed": 0} | ({"init": init} if init else {})
     facts = Facts("anet", dataset.class_names, 32, (0.5,) * 3, (0.2,) * 3, provenance=provenance)
     save_model(path, build("anet", dataset.channels).state_dict(), facts)
     return path
@@ -116,8 +116,8 @@ def test_a_picture_that_the_models_own_parts_hold_twice_is_no_other_split(traine
     root = trained[1]
     parts = split(load(root), "paper")
     parts.test[0].image.write_bytes(parts.train[0].image.read_bytes())
-    assert trained_on(seen_of(parts), parts) == {"train": 0, "val": 0, "test": 0}
-    assert trained_on(seen_of(replace(parts, val=parts.val[1:])), parts)["test"] == 1
+    assert trained_on([seen_of(parts)], parts) == {"train": 0, "val": 0, "test": 0}
+    assert trained_on([seen_of(replace(parts, val=parts.val[1:]))], parts)["test"] == 1
 
 
 def test_a_model_of_before_is_still_known_by_its_split(trained, tmp_path):
@@ -143,6 +143,25 @@ def test_a_run_keeps_what_it_saw_goes_on_with_nothing_else_and_its_bundle_knows_
     write_plan(folder, plan, {"provenance": content["provenance"]})
     with pytest.raises(ModelError, match="run began with other pictures in train and val than this anet draws"):
         resume(folder, quiet)
+
+
+def test_what_a_start_had_seen_counts_for_the_model_that_began_there(trained, tmp_path):
+    start, root = trained
+    dataset = load(root)
+    before, parts = split(dataset, "paper"), split(dataset, "paper", 3)
+    facts = open_start(start).facts(dataset.class_names)
+    assert facts["seen"] == [seen_of(before)]
+    later = model(tmp_path / "later.safetensors", dataset, parts, init=facts)
+    about = load_model(later)[1]
+    assert about.provenance["init"] == facts and all_seen(about.provenance) == [seen_of(parts), seen_of(before)]
+    result = evaluate_model(later, root, out=tmp_path / "out.json")
+    mine = {sample.name for sample in (*before.train, *before.val)}
+    known = sum(sample.name in mine for sample in parts.test)
+    assert known and f"{known} of {len(parts.test)} pictures scored were trained on" in said(result)
+    assert '"seen"' not in (tmp_path / "out.json").read_text()
+    same = model(tmp_path / "same.safetensors", dataset, before, init=facts)  # its own parts were the start's
+    assert evaluate_model(same, root).facts["pictures_trained_on"] == {"train": 0, "val": 0, "test": 0}
+    assert len(open_start(later).seen) == 2
 
 
 def test_a_card_of_very_many_pictures_leaves_them_out():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from anet.errors import ModelError, OptionError
 from anet.files import printable
 from anet.nets import build, weight_keys
+from anet.seen import Seen, all_seen
 from anet.training.checkpoint import Facts, load_tensors, save_tensors
 
 START = "init.safetensors"
@@ -27,6 +28,7 @@ class Start:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     tensors: dict[str, Tensor]
+    seen: tuple[Seen, ...] = ()  # what it was trained on, and what those that it started from were
 
     def left(self, class_names: tuple[str, ...]) -> tuple[str, ...]:
         """Give the weights that are not taken over for other classes: of the last layer, whose outputs mean those.
@@ -41,13 +43,14 @@ class Start:
         """Give what provenance says of it."""
         return {
             "name": self.name, "sha256": self.sha256, "class_names": list(self.class_names),
-            "left": list(self.left(class_names)),
+            "left": list(self.left(class_names)), **({"seen": list(self.seen)} if self.seen else {}),
         }  # fmt: skip
 
 
 def start_of(network: nn.Module, facts: Facts, name: str, sha256: str) -> Start:
     """Make a start of a model as `load_model` gives it."""
-    return Start(name, sha256, facts.network, facts.class_names, facts.mean, facts.std, dict(network.state_dict()))
+    tensors, seen = dict(network.state_dict()), tuple(all_seen(facts.provenance))
+    return Start(name, sha256, facts.network, facts.class_names, facts.mean, facts.std, tensors, seen)
 
 
 def read_start(path: Path) -> Start:
