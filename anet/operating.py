@@ -160,7 +160,9 @@ def print_operating(result: Operating, console: Console) -> None:
     escapes, rejects = choice.rows[0].escapes.of, choice.rows[0].false_rejects.of
     costs = ["cost"] if choice.aim.cost_miss is not None else []
     heads = ("threshold", "min px", f"escapes of {escapes}", "+ beside", f"false of {rejects}", *costs, "")
-    table = Table(*(Column(head, no_wrap=True) for head in heads), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        *(Column(head, no_wrap=True) for head in heads), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
     order = sorted(marks.values(), key=lambda row: (row[0].escapes.count, row[0].misses.count, row[0].threshold))
     for point, mark in order:
         cost = ["–" if point.cost is None else f"{point.cost:.3g}"] if costs else []
@@ -180,7 +182,8 @@ def _place(point: Point) -> tuple[float, int]:
 def _rate(rate: Rate) -> str:
     if rate.rate is None:
         return "not measured"
-    return f"{rate.count} ({100 * rate.low:.3g}–{100 * rate.high:.3g} %)"
+    low, high = (f"{100 * one:.1f}" if one < 0.1 else f"{100 * one:.0f}" for one in (rate.low, rate.high))
+    return f"{rate.count} ({low}–{high} %)"  # short, for 80 columns; JSON has all digits
 
 
 def _lines(result: Operating) -> list[str]:

@@ -444,6 +444,17 @@ def test_parts_that_are_rejected_by_luck_are_named_where_they_count_as_found(str
     assert "10 pictures show 9 pieces" in said and "…" not in said and "2 of 5 labelled regions are smaller" in said
 
 
+def test_the_trade_off_with_costs_is_whole_on_80_columns():
+    rng = np.random.default_rng(0)
+    found, sound = ([(99, end) for end in rng.random(count)] for count in (900, 900))
+    choice = choose(seen_at(found, sound), Aim(cost_miss=20, cost_false=1))
+    facts = {"data": {"name": "set", "task": "defect"}, "split": {"source": "given"}}
+    console = Console(record=True, width=80, file=io.StringIO())
+    print_operating(Operating(facts, choice, choice.rows[0], 1800), console)
+    said = console.export_text()
+    assert "…" not in said and "chosen" in said.split("\nchosen: ")[0]
+
+
 def test_a_model_trained_on_another_split_of_the_pictures_gets_no_claim(bundle, pictures):
     from anet.data import load
 
