@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -92,7 +92,9 @@ def export_run(
     from anet.models import open_trained
 
     network, facts, folder = open_trained(path)
-    facts = replace(facts, provenance=carried(known_provenance(facts.provenance)))
+    target = out or folder / "bundle"
+    check_changeable(target)
+    facts = with_point_of(target, replace(facts, provenance=carried(known_provenance(facts.provenance))))
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
@@ -105,15 +107,10 @@ def export_run(
     card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
     card_facts |= {"h": h, "w": w, "train_px": facts.size}
     card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
-    target = out or folder / "bundle"
-    check_changeable(target)
-    kept = point_to_keep(target, facts.provenance)
-    card_facts |= {key: value for key, value in kept.items() if key != "provenance"}
-    card_facts["provenance"] = {**facts.provenance, **kept.get("provenance", {})}
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:
-        card_facts["provenance"]["int8"] = int8
+        card_facts["provenance"] = {**facts.provenance, "int8": int8}
     if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
@@ -123,21 +120,21 @@ def export_run(
     return bundle, read_card(bundle)
 
 
-def point_to_keep(bundle: Path, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Give threshold, smallest area and their provenance as `anet threshold` wrote them into a bundle of this training.
+def with_point_of(bundle: Path, facts: "Facts") -> "Facts":
+    """Give a model's facts with the threshold and smallest area that `anet threshold` wrote into a bundle of it.
 
-    Nothing where the bundle is another training's, or the model itself has a point that was chosen so.
+    As they are where the bundle is another training's, or the model itself has a point that was chosen so.
     """
     try:
         card = read_card(bundle)
     except ModelError:
-        return {}  # none is there, or it is damaged: nothing to keep
-    before = card.provenance
-    new = chosen_by_hand(before) and not chosen_by_hand(provenance)
-    if not new or any(before.get(key) != provenance.get(key) for key in provenance if key not in ("threshold", "int8")):
-        return {}
-    values = {"threshold": card.threshold, "min_area_px": card.min_area_px}
-    return {**values, "provenance": {"threshold": before["threshold"]}}
+        return facts  # none is there, or it is damaged: nothing to keep
+    before, now = card.provenance, facts.provenance
+    new = chosen_by_hand(before) and not chosen_by_hand(now)
+    if not new or any(before.get(key) != now[key] for key in now if key not in ("threshold", "int8")):
+        return facts
+    kept = {**now, "threshold": before["threshold"]}
+    return replace(facts, threshold=card.threshold, min_area_px=card.min_area_px, provenance=kept)
 
 
 def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan | None, Dataset, Split]":

@@ -49,12 +49,13 @@ def trained_on(every: Sequence[Seen], parts: Split) -> dict[str, int]:
 
     In its own parts none is counted: a data set may hold a picture twice (NEU_Seg does), which is no other split.
     """
-    own = seen_of(parts)
+    prints = {part: [fingerprint(sample) for sample in parts.part(part)] for part in PARTS}
+    own = {part: sorted(prints[part]) for part in BY["test"]}
     others = [seen for seen in every if seen != own]
     if not others:
         return dict.fromkeys(PARTS, 0)
     known = {part: {digits for seen in others for one in BY[part] for digits in seen[one]} for part in PARTS}
-    return {part: sum(fingerprint(sample) in known[part] for sample in parts.part(part)) for part in PARTS}
+    return {part: sum(one in known[part] for one in prints[part]) for part in PARTS}
 
 
 def check_parts(provenance: dict[str, Any], parts: Split, name: str) -> None:

@@ -1,6 +1,6 @@
 """The largest region of each picture at many thresholds: all that is needed to say which pictures would be rejected."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -75,9 +75,8 @@ def largest_regions(probs: np.ndarray, places: Sequence[np.ndarray], thresholds:
 def without_small(mask: np.ndarray, least: int) -> np.ndarray:
     """Give a mask of class ids `(H, W) uint8` without its regions of fewer than `least` pixels."""
     kept = np.zeros_like(mask)
-    for class_id in np.unique(mask[mask != 0]):
-        _, labels, stats, _ = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)
-        large = stats[:, cv2.CC_STAT_AREA] >= least
+    for class_id, labels, areas in _regions(mask):
+        large = areas >= least
         large[0] = False
         kept[large[labels]] = class_id
     return kept
@@ -85,19 +84,21 @@ def without_small(mask: np.ndarray, least: int) -> np.ndarray:
 
 def _areas(mask: np.ndarray) -> list[int]:
     """Give the area of each region of a mask of class ids."""
-    found = []
-    for class_id in np.unique(mask[mask != 0]):
-        stats = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)[2]
-        found += stats[1:, cv2.CC_STAT_AREA].tolist()
-    return found
+    return [area for _, _, areas in _regions(mask) for area in areas[1:].tolist()]
+
+
+def _regions(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Give each class of a mask with its regions: numbers `(H, W)`, and the area of each; 0 is no region."""
+    for class_id in np.unique(mask[mask != 0]).tolist():
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)
+        yield class_id, labels, stats[:, cv2.CC_STAT_AREA]
 
 
 def _largest(mask: np.ndarray, places: Sequence[np.ndarray]) -> tuple[int, ...]:
     best = [0] * len(places)
-    for class_id in np.unique(mask[mask != 0]):
-        number, labels, stats, _ = cv2.connectedComponentsWithStats((mask == class_id).view(np.uint8), connectivity=8)
+    for _, labels, areas in _regions(mask):
         for i, place in enumerate(places):
-            touched = np.zeros(number, bool)
+            touched = np.zeros(len(areas), bool)
             touched[labels[place]] = True
-            best[i] = max(best[i], int(stats[1:, cv2.CC_STAT_AREA][touched[1:]].max(initial=0)))
+            best[i] = max(best[i], int(areas[1:][touched[1:]].max(initial=0)))
     return tuple(best)

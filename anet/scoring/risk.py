@@ -111,7 +111,8 @@ def choose(seen: Survey, aim: Aim, present: tuple[float, int] = (0.5, 0)) -> Cho
     The bounds are those of a point fixed beforehand: having chosen it on the same pictures makes them a little kind,
     and only other pictures can tell by how much.
     """
-    missed = _passed(seen.touching if aim.strict else seen.found)
+    beside = _passed(seen.touching)
+    missed = beside if aim.strict else _passed(seen.found)
     rejected = len(seen.sound) - _passed(seen.sound)
     defective = _Side("defective", ("miss", "misses"), "an escape rate", True, aim.max_escape, missed, len(seen.found))
     must = aim.max_false is not None or aim.cost_miss is not None
@@ -124,11 +125,11 @@ def choose(seen: Survey, aim: Aim, present: tuple[float, int] = (0.5, 0)) -> Cho
     if refusal is None:
         if len(seen.sound):
             goal = np.where(good, _goal(aim, seen, missed, rejected), np.inf)
-            place = _middle(goal == goal.min(), _passed(seen.touching))
+            place = _middle(goal == goal.min(), beside)
         else:
             place = _nearest(good, present)
         point = point_at(seen, *place, aim)
-    rows = _front(missed, rejected, seen) if len(seen.sound) else [(threshold, 0) for threshold in THRESHOLDS]
+    rows = _front(missed, rejected, beside) if len(seen.sound) else [(threshold, 0) for threshold in THRESHOLDS]
     return Choice(aim, point, refusal, tuple(point_at(seen, *row, aim) for row in _spread(rows)))
 
 
@@ -208,14 +209,14 @@ def _nearest(good: np.ndarray, present: tuple[float, int]) -> tuple[float, int]:
     return THRESHOLDS[row], AREAS[column]
 
 
-def _front(missed: np.ndarray, rejected: np.ndarray, seen: Survey) -> list[tuple[float, int]]:
+def _front(missed: np.ndarray, rejected: np.ndarray, beside: np.ndarray) -> list[tuple[float, int]]:
     """Give the points than which none is better in both, fewest misses first."""
     rows, fewest = [], math.inf
     for count in np.unique(missed):
         least = rejected[missed == count].min()
         if least < fewest:
             fewest = least
-            rows.append(_middle((missed == count) & (rejected == least), _passed(seen.touching)))
+            rows.append(_middle((missed == count) & (rejected == least), beside))
     return rows
 
 

@@ -38,7 +38,7 @@ def score_run(
     if name not in (None, found):
         raise ModelError(f"{printable(folder)} holds the run {found}, not {name}: move it away")
     path = Path(results) / f"{found}.json"
-    check_start(path, about)
+    check_same_start(path, about)
     split = about["split"]
     trial = prepare(
         folder, Path(data or plan.data), about["data"]["task"], plan.free, split["protocol"], split["seed"], 0
@@ -53,7 +53,7 @@ def score_run(
     return path
 
 
-def check_start(path: Path, about: dict[str, Any]) -> None:
+def check_same_start(path: Path, about: dict[str, Any]) -> None:
     """Refuse to write over the result of a run that started from another model of the same name. Raises ModelError."""
     with contextlib.suppress(DataError):  # what is no result is no loss
         if _started_from(read(path)["model"]) != _started_from(about):
