@@ -1,9 +1,11 @@
 """`anet eval`: score any model on any part of a data set; its threshold comes from validation, never from the part."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -92,11 +94,16 @@ def prepare(
 
 
 def check_fit(opened: OpenModel, dataset: Dataset, model: Path, data: Path) -> None:
-    """Refuse to hold a model against labels of another number of classes. Raises DataError."""
-    if len(opened.class_names) != dataset.classes:
+    """Refuse to hold a model against labels of other classes, or of the same in another order. Raises DataError.
+
+    One class of defect fits any other one, whatever either is called.
+    """
+    ours, theirs = opened.class_names[1:], dataset.class_names[1:]
+    if len(ours) != len(theirs) or (len(ours) > 1 and ours != theirs):
+        same = "the same in another order, so that ids mean other classes" if sorted(ours) == sorted(theirs) else ""
         raise DataError(
-            f"{printable(model)} tells {', '.join(opened.class_names[1:])} apart, {printable(data)} is labelled with "
-            f"{', '.join(dataset.class_names[1:])}: they do not fit"
+            f"{printable(model)} tells {', '.join(map(printable, ours))} apart, {printable(data)} is labelled with "
+            f"{', '.join(map(printable, theirs))}: {same or 'they do not fit'}"
         )
 
 
@@ -109,7 +116,7 @@ def evaluate_model(
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
 
     The threshold is chosen on validation, and every region counts; with `as_set` both threshold and smallest area are
-    the model's own, as it decides at the line.
+    the model's own, and large pictures are cut into tiles, as at the line.
 
     Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
     report shows curves from `history` and `more` tables. `engine` and `precision` choose among a bundle's. Raises
@@ -120,38 +127,38 @@ def evaluate_model(
     if not parts.part(part):
         raise DataError(f"{printable(data)} has no {part} part under protocol {parts.protocol}")
     if as_set:
-        point = {"value": opened.threshold, "chosen": AS_SET, "min_area_px": opened.min_area_px}
+        predict = opened.as_set
+        point = {"value": opened.threshold, "chosen": AS_SET, "min_area_px": opened.min_area_px, "rules": opened.ruled}
     else:
         chosen = choose_threshold(opened.probs, parts.val, dataset.classes)
         point = {"value": chosen.value, "chosen": chosen.chosen, "val_iou": chosen.iou}
         if chosen_by_hand(opened.provenance):
             point["own"] = {"value": opened.threshold, "min_area_px": opened.min_area_px}
-    scored = evaluate(opened.at(point["value"], point.get("min_area_px", 0)), parts.part(part), dataset.classes)
+        predict = opened.at(chosen.value)
+    scored = evaluate(predict, parts.part(part), dataset.classes)
     facts = trial.facts(part)
     facts["threshold"] = point
     result = Result(facts, scored, dataset.class_names)
     if out:
         write_json(out, result.to_dict())
     if report:
-        _report(report, result, opened, dataset, parts.part(part), history or [], more)
+        _report(report, result, predict, dataset, parts.part(part), history or [], more)
     return result
 
 
 def _report(
-    path: Path, result: Result, opened: OpenModel, dataset: Dataset, samples: tuple[Sample, ...], history: list[dict],
-    more: tuple[Table, ...],
+    path: Path, result: Result, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset,
+    samples: tuple[Sample, ...], history: list[dict], more: tuple[Table, ...],
 ) -> None:  # fmt: skip
     """Write the HTML report of a result: facts, curves, scores, pictures with the worst first."""
     by_name = {sample.name: sample for sample in samples}
     order = result.scored.worst_first()
     chosen = order if len(order) <= WORST + BEST else order[:WORST] + order[-BEST:]
-    point = result.facts["threshold"]
-    predict = opened.at(point["value"], point.get("min_area_px", 0))
     tiles = []
     for one in chosen:
         image, truth = by_name[one.name].read(dataset.classes)
         tiles.append(Tile(one.name, image, truth, predict(image), one.iou, one.outcome.replace("_", " ")))
-    title = f"{opened.network} on {dataset.name}, {dataset.task}"
+    title = f"{result.facts['model']['network']} on {dataset.name}, {dataset.task}"
     write_report(path, title, _facts(result), history, [_table(result), *more], tiles, len(order))
 
 
@@ -207,7 +214,8 @@ def _table(result: Result) -> Table:
 def _origin(threshold: dict[str, Any]) -> str:
     """Say where the threshold of a result comes from, and that the model decides by another one if it does."""
     if threshold["chosen"] == AS_SET:
-        return f"regions from {threshold['min_area_px']} px: as the model decides at the line"
+        text = f"regions from {threshold['min_area_px']} px, large pictures in tiles: as the model decides at the line"
+        return text + ", but for the bundle's rules, which are not looked at" * threshold["rules"]
     chosen = threshold["chosen"] == "validation"
     text = "chosen on validation" if chosen else "the default: validation shows no defect"
     if own := threshold.get("own"):

@@ -1,5 +1,6 @@
 """Open whatever a user calls a model: a run folder, a .safetensors file or an exported bundle, all scored alike."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from anet.errors import OptionError
 from anet.files import printable, sha256
 from anet.frame import decide
 from anet.results import start_name
-from anet.runtime.card import CARD
+from anet.runtime.card import CARD, Card
+from anet.runtime.cutting import grid_for, probs_of
 from anet.scoring.regions import without_small
 from anet.seen import all_seen
 from anet.shipped import find
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from anet.training.checkpoint import Facts
+    from anet.training.predictor import Predictor
     from anet.training.start import Start
 
 
@@ -37,15 +40,16 @@ class OpenModel:
     sha256: str  # of the model file, or of the bundle's card
     provenance: dict[str, Any]
     min_area_px: int  # smaller regions are no defects to the runtime; scores count every pixel
+    line: Callable[[np.ndarray], np.ndarray]  # as `probs`, of large pictures in tiles, as `anet inspect` looks at them
+    ruled: bool = False  # a bundle with rules of its own, which scores do not look at
 
-    def at(self, threshold: float, min_area_px: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-        """Give the function from a picture to its `(H, W) uint8` mask at `threshold`, without regions below an area."""
+    def at(self, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Give the function from a picture to its `(H, W) uint8` mask at `threshold`."""
+        return lambda image: decide(self.probs(image), threshold)
 
-        def mask(image: np.ndarray) -> np.ndarray:
-            found = decide(self.probs(image), threshold)
-            return without_small(found, min_area_px) if min_area_px else found
-
-        return mask
+    def as_set(self, image: np.ndarray) -> np.ndarray:
+        """Give a picture's `(H, W) uint8` mask as `anet inspect` decides, regions below the smallest area left out."""
+        return without_small(decide(self.line(image), self.threshold), self.min_area_px)
 
 
 def known_provenance(provenance: Any) -> dict[str, Any]:
@@ -80,10 +84,27 @@ def open_model(path: Path, threads: int = 0, engine: str | None = None, precisio
 
         torch.set_num_threads(threads)
     network, facts = load_model(path)
+    predictor = Predictor(network, facts)
     return OpenModel(
-        Predictor(network, facts).probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch", "f32",
+        predictor.probs, facts.network, facts.class_names, facts.size, facts.threshold, "torch", "f32",
         sha256(find_model(path).read_bytes()), known_provenance(facts.provenance), facts.min_area_px,
+        _line(predictor, facts),
     )  # fmt: skip
+
+
+def _line(predictor: "Predictor", facts: "Facts") -> Callable[[np.ndarray], np.ndarray]:
+    """Give the function from a picture to the probabilities by which a bundle of this training would judge it."""
+    card = Card(
+        facts.network, facts.class_names, facts.channels, h=facts.size, w=facts.size, mean=facts.mean, std=facts.std,
+        threshold=0.5, min_area_px=0, picture_px=facts.picture_px, train_px=facts.size,
+    )  # fmt: skip
+
+    def line(image: np.ndarray) -> np.ndarray:
+        if (grid := grid_for(card, *image.shape[:2])) is None:
+            return predictor.probs(image)
+        return probs_of(image, grid, lambda frames: map(predictor.answer, frames))
+
+    return line
 
 
 def open_start(path: Path | str) -> "Start":
@@ -125,18 +146,25 @@ def open_trained(path: Path | str) -> "tuple[nn.Module, Facts, Path]":
     network.load_state_dict(tensors, strict=False)  # all but counters are there: `weights_of` saw to it
     facts = Facts(
         card.network, card.class_names, card.train_px or max(card.h, card.w), card.mean, card.std, card.threshold,
-        card.min_area_px, card.provenance,
+        card.min_area_px, card.provenance, card.picture_px,
     )  # fmt: skip
     return network.eval(), facts, path
 
 
 def _open_bundle(path: Path, threads: int, name: str | None, precision: str | None) -> OpenModel:
     from anet.runtime.engine import Engine
+    from anet.runtime.inspector import Inspector
     from anet.runtime.settings import Settings
+    from anet.runtime.verdicts.bundled_rules import RULES
+    from anet.runtime.verdicts.rules import any_defect
 
     # settings empty: the same scores on every machine, whatever was tuned there
     engine = Engine(path, threads, precision, name, settings=Settings())
     card = engine.card
+
+    @functools.cache
+    def inspector() -> Inspector:  # opened when asked for: few scores are of the line
+        return Inspector(path, any_defect(0), threads=threads, engine=engine.name, precision=engine.precision)
 
     def probs(image: np.ndarray) -> np.ndarray:
         frame = card.frame(*image.shape[:2])
@@ -145,5 +173,5 @@ def _open_bundle(path: Path, threads: int, name: str | None, precision: str | No
     return OpenModel(
         probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, engine.name,
         engine.precision, sha256((path / CARD).read_bytes()), known_provenance(card.provenance),
-        card.min_area_px,
+        card.min_area_px, lambda image: inspector().probs(image), RULES in card.files,
     )  # fmt: skip

@@ -48,15 +48,15 @@ def choose_operating(
 ) -> Operating:  # fmt: skip
     """Choose threshold and smallest area for `aim` on the validation part of `data`; the test part is not looked at.
 
-    JSON goes to `out`. With `write`, what was chosen goes into the bundle or model file. The split is that of
-    `evaluate_model`. Raises ModelError, DataError, ImageError, OutputError; DataError also when the model was trained
-    on some of what would be counted.
+    Large pictures are cut into tiles, as at the line. JSON goes to `out`. With `write`, what was chosen goes into the
+    bundle or model file. The split is that of `evaluate_model`. Raises ModelError, DataError, ImageError, OutputError;
+    DataError also when the model was trained on some of what would be counted.
     """
     trial = prepare(model, data, task, free, protocol, split_seed, threads)
     check_unseen(trial, model)
     opened, val = trial.opened, trial.parts.val
     exact = (opened.threshold * BINS).is_integer()
-    seen = survey(opened.probs, val, trial.dataset.classes, (opened.threshold,) if exact else ())
+    seen = survey(opened.line, val, trial.dataset.classes, (opened.threshold,) if exact else ())
     present = point_at(seen, opened.threshold, opened.min_area_px, aim) if exact else None
     pieces = len({sample.group or sample.name for sample in val})
     choice = choose(seen, aim, (opened.threshold, opened.min_area_px))

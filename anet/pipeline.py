@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from anet.data import Dataset, Sample, Split, load, split
+from anet.data.dataset import usual_side
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_writable, printable, write_json
@@ -106,7 +107,8 @@ def export_run(
     h, w = read_size(size) if size else (facts.size, facts.size)
     card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
     card_facts |= {"h": h, "w": w, "train_px": facts.size}
-    card_facts["picture_px"] = median([max(image.shape[:2]) for image in shown]) if shown else 0
+    # what the model was trained with, not what proves it now: decides which pictures are cut, and at which scale
+    card_facts["picture_px"] = facts.picture_px or usual_side(parts.train)
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
     if "int8" in formats:

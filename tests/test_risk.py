@@ -369,9 +369,10 @@ def test_a_written_point_is_scored_as_set_and_named_where_another_is(bundle, pic
     asked = ["eval", str(bundle), str(pictures), "--as-set", "--threads", "1", "--out", str(tmp_path / "set.json")]
     done = CliRunner().invoke(app, asked)
     said = " ".join(done.stdout.split())
-    assert done.exit_code == 0 and f"regions from {own.min_area_px} px: as the model decides at the line" in said
+    line = f"regions from {own.min_area_px} px, large pictures in tiles: as the model decides at the line"
+    assert done.exit_code == 0 and line in said
     content = json.loads((tmp_path / "set.json").read_text())
-    assert content["threshold"] == {**point, "chosen": "as the model has it"}
+    assert content["threshold"] == {**point, "chosen": "as the model has it", "rules": False}
     inspector = Inspector(bundle, threads=1)
     found = [bool(inspector(path).defects) for path in sorted((pictures / "images" / "test").iterdir())]
     assert sum(one["pred_px"] > 0 for one in content["pictures"]) == sum(found)

@@ -1,6 +1,8 @@
 """Samples, data sets and splits: what every reader gives and everything else takes."""
 
 import hashlib
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from anet.errors import DataError, ImageError
 from anet.frame import IGNORE, channels_of
-from anet.image import read_image, read_mask
+from anet.image import image_size, read_image, read_mask
 
 PARTS = ("train", "val", "test")
 
@@ -116,3 +118,9 @@ class Split:
         if name not in PARTS:
             raise DataError(f"no part {name!r}: {', '.join(PARTS)} exist")
         return getattr(self, name)
+
+
+def usual_side(samples: Iterable[Sample]) -> int:
+    """Give the median of the pictures' longer sides in pixels, 0 for no pictures. Raises ImageError."""
+    sides = [max(image_size(sample.image)) for sample in samples]
+    return statistics.median_high(sides) if sides else 0

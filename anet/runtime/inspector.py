@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from anet.errors import AnetError, ImageError, ModelError, OptionError
-from anet.frame import Frame, decide
+from anet.frame import decide
 from anet.image import LIMITS, Limits, decode_image, read_image
 from anet.runtime.ahead import ahead
+from anet.runtime.cutting import grid_for, grid_of, probs_of
 from anet.runtime.engine import Engine
 from anet.runtime.engines.native import cores
 from anet.runtime.measuring.calibrate import scale_of
@@ -30,8 +31,6 @@ STEPS: tuple[str, ...] = ("decode", "pre", "infer", "post")
 PRE, NET = STEPS[1:3]
 Picture = np.ndarray | Path | str | bytes
 Given = TypeVar("Given", bound=Picture)
-LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
-MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
 AHEAD_PX = 8_000_000  # larger pictures are not read ahead: a few of them would be a gigabyte
 AHEAD = replace(LIMITS, pixels=AHEAD_PX)
 
@@ -211,23 +210,20 @@ class Inspector:
 
     def grid(self) -> Grid:
         """Give the tiles that this inspector cuts. Raises OptionError where no scale is known."""
-        tuned = self.settings.tiles
-        tiles = self.tiles.otherwise(tuned) if isinstance(self.tiles, Tiles) else tuned
-        if not (tiles.scale or self.card.scale):
-            raise OptionError(
-                "the model does not say how large its training pictures were: tiles need a scale, 1 or so"
-            )
-        frame = Frame(self.card.train_px) if self.card.dynamic else self.card.frame(0, 0)
-        return tiles.grid(frame, self.card.scale)
+        return grid_of(self.card, self.tiles, self.settings.tiles)
 
     def grid_for(self, h: int, w: int) -> Grid | None:
         """Give the tiles for a picture, None where it is looked at as a whole."""
-        card = self.card
-        most = MOST_PX / (self.settings.scale or card.scale) if card.dynamic else LARGER * card.picture_px
-        if self.tiles is False or (self.tiles is None and not 0 < most < max(h, w)):
-            return None
-        grid = self.grid()
-        return None if h <= grid.h and w <= grid.w else grid
+        return grid_for(self.card, h, w, self.tiles, self.settings.tiles)
+
+    def probs(self, image: np.ndarray) -> np.ndarray:
+        """Give the probabilities, `(H, W, channels) float32`, by which `(H, W, 3) uint8` RGB is judged."""
+        h, w = image.shape[:2]
+        grid = self.grid_for(h, w)
+        if grid is not None:
+            return probs_of(image, grid, self.engine.stream)
+        frame = self.card.frame(h, w, self.settings.scale)
+        return frame.answer(self.engine.probs(frame.image(image)), h, w).probs()
 
     def _whole(self, image: np.ndarray) -> tuple:
         """Look at a picture at once: mask, defects, view, ms of pre, infer and post, and what makes probabilities."""
@@ -258,11 +254,8 @@ class Inspector:
         framing, inferring = clock.spent[PRE], clock.spent[NET]  # the network's wait holds that for its frames
         post = time.perf_counter() - started - inferring
         times = [1000 * one for one in (framing, inferring - framing, post)]
-
-        def probs() -> np.ndarray:
-            return np.concatenate([band.probs for band in blended([image], grid, self.engine.stream)])
-
-        return mask, defects, View(grid.count(h, w), (grid.h, grid.w), grid.scale), times, probs
+        view = View(grid.count(h, w), (grid.h, grid.w), grid.scale)
+        return mask, defects, view, times, lambda: probs_of(image, grid, self.engine.stream)
 
 
 class _Clock:

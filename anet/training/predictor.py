@@ -16,15 +16,18 @@ class Predictor:
         self.model = Deployable(network, facts.mean, facts.std).to(device)
         self.frame, self.facts, self.device = Frame(facts.size), facts, device
 
-    @torch.inference_mode()
     def probs(self, image: np.ndarray) -> np.ndarray:
         """Give `(H, W, channels) float32` probabilities."""
+        return self.frame.back(self.answer(self.frame.image(image)), *image.shape[:2])
+
+    @torch.inference_mode()
+    def answer(self, framed: np.ndarray) -> np.ndarray:
+        """Give the probabilities of a picture in the frame, `(h, w, 3) uint8`, as `(h, w, channels) float32`."""
         was_training = self.model.network.training
         self.model.network.eval()
-        frame = torch.from_numpy(self.frame.image(image))[None].to(self.device)
-        answer = self.model(frame)[0].float().cpu().numpy()
+        found = self.model(torch.from_numpy(framed)[None].to(self.device))[0].float().cpu().numpy()
         self.model.network.train(was_training)
-        return self.frame.back(answer, *image.shape[:2])
+        return found
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Give the `(H, W) uint8` mask at the model's threshold."""

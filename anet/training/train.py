@@ -14,7 +14,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from anet.data import load, split
-from anet.data.dataset import Dataset, Split
+from anet.data.dataset import Dataset, Split, usual_side
 from anet.data.few import fewer
 from anet.errors import AnetError, ModelError, OptionError
 from anet.files import printable
@@ -151,7 +151,7 @@ def go(
     mean, std = (start.mean, start.std) if start else statistics(parts, dataset.classes, plan.size)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
-        provenance=content["provenance"],
+        provenance=content["provenance"], picture_px=usual_side(parts.train),
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         first_process(fabric, lambda: stack.enter_context(run.locked(folder)))

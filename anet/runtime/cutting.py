@@ -1,0 +1,38 @@
+"""Which pictures are cut into tiles, and into which: one rule for the line and for what is chosen for it."""
+
+import numpy as np
+
+from anet.errors import OptionError
+from anet.frame import Frame
+from anet.runtime.card import Card
+from anet.runtime.tiling import Answers, Grid, Tiles, blended
+
+LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
+MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
+TUNED = Tiles()  # nothing was tuned
+
+
+def grid_of(card: Card, wanted: bool | Tiles | None = None, tuned: Tiles = TUNED) -> Grid:
+    """Give the tiles that are cut where any are. Raises OptionError where no scale is known."""
+    tiles = wanted.otherwise(tuned) if isinstance(wanted, Tiles) else tuned
+    if not (tiles.scale or card.scale):
+        raise OptionError("the model does not say how large its training pictures were: tiles need a scale, 1 or so")
+    frame = Frame(card.train_px) if card.dynamic else card.frame(0, 0)
+    return tiles.grid(frame, card.scale)
+
+
+def grid_for(card: Card, h: int, w: int, wanted: bool | Tiles | None = None, tuned: Tiles = TUNED) -> Grid | None:
+    """Give the tiles for a picture of `h` x `w`, None where it is looked at as a whole.
+
+    `wanted` as `tiles` of `anet.runtime.inspector.Inspector`, `tuned` what it leaves open. Raises OptionError.
+    """
+    most = MOST_PX / (tuned.scale or card.scale) if card.dynamic else LARGER * card.picture_px
+    if wanted is False or (wanted is None and not 0 < most < max(h, w)):
+        return None
+    grid = grid_of(card, wanted, tuned)
+    return None if h <= grid.h and w <= grid.w else grid
+
+
+def probs_of(image: np.ndarray, grid: Grid, answers: Answers) -> np.ndarray:
+    """Give the probabilities `(H, W, channels) float32` of a picture `(H, W, 3) uint8` that is cut."""
+    return np.concatenate([band.probs for band in blended([image], grid, answers)])
