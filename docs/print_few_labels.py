@@ -39,16 +39,15 @@ def table(found: list[dict[str, Any]]) -> str:
 def few(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give the runs with few labels, in the order of the table."""
     some = [one for one in found if one["split"].get("pictures")]
-    return sorted(some, key=lambda one: (_same(one), bool(_start(one)), one["split"]["pictures"]))
+    return sorted(some, key=lambda one: (_same(one)[:-1], bool(_start(one)), one["split"]["pictures"]))
 
 
 def whole(one: dict[str, Any], found: list[dict[str, Any]]) -> float | None:
     """Give the IoU of the longest training with all pictures that is else the same; None without one.
 
-    Of one with the same start where there is one, else of one from scratch.
+    It began from the very same weights: another model of that name may be a better one.
     """
-    alike = [two for two in found if not two["split"].get("pictures") and _same(two) == _same(one)]
-    same = [two for two in alike if _start(two) == _start(one)] or [two for two in alike if not _start(two)]
+    same = [two for two in found if not two["split"].get("pictures") and _same(two) == _same(one)]
     best = max(same, key=lambda two: two["model"]["recipe"]["epochs"], default=None)
     return percent(best, "iou") if best else None
 
@@ -90,7 +89,8 @@ def _same(one: dict[str, Any]) -> tuple:
     where = one["data"]["name"], one["data"]["task"], split["protocol"], split["seed"]
     recipe = model["recipe"]
     changed = tuple(changes_text(changes_of(recipe), " "))
-    return (*where, model["network"], recipe["name"], changed, model["size"], model["seed"])
+    start = (model.get("init") or {}).get("sha256", "")
+    return (*where, model["network"], recipe["name"], changed, model["size"], model["seed"], start)
 
 
 def _start(one: dict[str, Any]) -> str:

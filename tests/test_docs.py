@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import shutil
@@ -225,6 +226,22 @@ def test_the_table_of_few_labels_is_that_of_the_results():
     assert page == module.filled(page), "run: python docs/print_few_labels.py"
     found = module.read_all(module.RESULTS)
     assert len(module.table(found).splitlines()[2:]) == sum(bool(one["split"].get("pictures")) for one in found)
+
+
+def test_few_labels_are_held_against_all_of_them_from_the_same_weights_only():
+    module = load(ROOT / "docs" / "print_few_labels.py")
+
+    def run(iou: float, start: str | None, pictures: int | None = None) -> dict:
+        one = json.loads(json.dumps(next(one for one in module.read_all(module.RESULTS) if one["model"].get("init"))))
+        one["split"]["pictures"], one["scores"]["iou"][1] = pictures, iou
+        one["scores"]["miou"] = iou
+        one["model"]["init"] = {"name": "synthetic", "sha256": start} if start else None
+        return one
+
+    few, same, other, scratch = run(0.6, "a", 20), run(0.7, "a"), run(0.9, "b"), run(0.5, None)
+    assert module.whole(few, [few, same, other, scratch]) == pytest.approx(70)
+    assert module.whole(few, [few, other, scratch]) is None
+    assert "–" in module.table([few, other, scratch])
 
 
 def test_the_curves_of_few_labels_have_a_panel_a_task_and_a_point_for_each_number_of_pictures():
