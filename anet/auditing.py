@@ -14,9 +14,9 @@ from anet.data import PARTS, Dataset, Sample, load, split
 from anet.data.few import fewer
 from anet.data.similar import near_duplicates
 from anet.data.twins import Twins, lay_over
-from anet.errors import OptionError
+from anet.errors import OptionError, OutputError
 from anet.evaluation import check_fit
-from anet.files import atomic_write, csv_text, printable
+from anet.files import atomic_write, check_target, csv_text, printable, read_plain
 from anet.frame import IGNORE
 from anet.models import OpenModel, open_model
 from anet.scoring.audit_page import Section, Shown, write_audit
@@ -87,6 +87,8 @@ def audit(
         raise OptionError(f"--limit {limit}, --out {printable(out)}: a picture or more and a name ending in .html work")
     opened, dataset = open_model(model, threads), load(data, task, free)
     check_fit(opened, dataset, model, data)
+    check_target(out, model, dataset.root)
+    _check_list(out.with_suffix(".csv"))
     parts = own_parts(opened, dataset)
     looked = [look(opened, sample, dataset.classes, parts) for sample in dataset.samples]
     found = sorted((one for one in looked if one.weight >= FEW), key=lambda one: (-one.weight, one.sample.name))
@@ -99,6 +101,12 @@ def audit(
     atomic_write(result.list, csv_text(rows(result, dataset)))
     _write_page(result, opened, dataset, limit, twins)
     return result
+
+
+def _check_list(path: Path) -> None:
+    """Refuse to write the list over a table that is none: nobody named it, the page's name did. Raises OutputError."""
+    if path.exists() and not read_plain(path, 2**30, OutputError).startswith(csv_text([COLUMNS]).encode()):
+        raise OutputError(f"{printable(path)} is there already and is no list of this verb: choose another --out")
 
 
 def own_parts(opened: OpenModel, dataset: Dataset) -> dict[str, str]:

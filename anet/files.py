@@ -18,6 +18,9 @@ from anet.errors import AnetError, ModelError, OutputError
 
 SEAL = re.compile(rb'"sha256\\?": ?\\?"([0-9a-f]{64})\\?"')  # also as JSON inside a JSON string
 UNSEALED = "0" * 64
+REPORTS = (".html", ".htm", ".json", ".csv")  # what verbs write, and may write again
+# but these, which data sets, runs and bundles are made of
+HELD = ("convert.json", "merge.json", "synthetic.json", "run.json", "metrics.csv", "card.json", "settings.json")
 
 
 @contextlib.contextmanager
@@ -157,6 +160,23 @@ def check_new(out: Path | str, inputs: Iterable[Path | str] = ()) -> None:
             raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
     except OSError as error:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
+
+
+def check_target(out: Path | str | None, *inputs: Path | str) -> None:
+    """Refuse a file to write that is one of `inputs`, or is there already inside a folder of them and is no report.
+
+    Reports (REPORTS but for HELD, and a sheet.png directly in the folder) may be written again. Raises OutputError.
+    """
+    if out is None or not os.path.isfile(out):
+        return
+    target = Path(os.path.realpath(out))
+    report = target.suffix.lower() in REPORTS and target.name not in HELD
+    for one in inputs:
+        place = Path(os.path.realpath(one))
+        inside = target.is_relative_to(place) and not report and target != place / "sheet.png"
+        if inside or (place.exists() and place.samefile(target)):
+            what = f"is there already, inside {printable(one)}" if target != place and inside else "is an input"
+            raise OutputError(f"{printable(out)} {what}: inputs are never changed, choose another file")
 
 
 def sync_folder(folder: Path) -> None:

@@ -214,6 +214,9 @@ WRONG = {
     # pictures
     "inspect bundle nothere.png": "nothere.png",
     "inspect bundle empty": "no picture found in empty",
+    "inspect empty": "empty is neither a model nor a picture that is read (.png",
+    "inspect file": "file is neither a model nor a picture that is read (.png",
+    "inspect nothere": "nothere is neither a model nor a picture",
     # targets
     "inspect bundle pictures --out taken": "taken holds results already",
     "inspect bundle pictures --out pictures/out": "is inspected",
@@ -230,6 +233,16 @@ WRONG = {
     "data show set --out empty": "cannot write empty",
     "eval bundle set --out file/r.json": "cannot write file/r.json",
     "eval bundle set --report empty": "cannot write empty",
+    # targets that are inputs
+    "calibrate pictures/0.png --squares 9x6 --square-mm 2 --out pictures/0.png": "pictures/0.png is an input",
+    "data show set --out set/images/train/001.png": "is there already, inside",
+    "data show set/masks --out set/images/train/001.png": "inputs are never changed",
+    "eval bundle set --out set/masks/test/001.png": "inputs are never changed",
+    "eval bundle set --report set/images/test/001.png": "inputs are never changed",
+    "eval bundle set --out bundle/card.json": "inputs are never changed",
+    "eval good.safetensors set --out good.safetensors": "good.safetensors is an input",
+    "threshold bundle set --cost-miss 1 --cost-false 1 --out set/masks/val/001.png": "inputs are never changed",
+    "threshold bundle set --cost-miss 1 --cost-false 1 --out bundle/model.xml": "inputs are never changed",
 }
 
 
@@ -301,6 +314,15 @@ def test_half_a_picture_gets_no_verdict_and_the_others_do(ready, tmp_path):
         "2.png",
         "good.png",
     ]
+
+
+def test_a_link_that_leads_nowhere_is_a_part_without_a_verdict(ready, tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "part2.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "parts" / "part1.png").write_bytes(picture())
+    done = anet("inspect", ready / "bundle", tmp_path / "parts", "--threshold", "0.9999999", "--out", tmp_path / "out")
+    assert done.code == 2 and "1 accepted, 0 rejected, 1 errors" in done.out and "part2.png" in done.out
+    assert lines_of(tmp_path / "out")["part2.png"].keys() == {"file", "error"}
 
 
 # verbs that end well

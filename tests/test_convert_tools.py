@@ -5,6 +5,7 @@ import contextlib
 import io
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from anet.data import load
 from anet.data.convert import convert
 from anet.data.labels.yolo import parse
 from anet.errors import AnetError, DataError
-from anet.image import png_bytes, read_mask
+from anet.image import decode_image, png_bytes, read_mask
 from tests.labels import PIXELS, SQUARE, H, W, fails, labelme, mask_of, picture, put, shape, voc, yolo
 
 
@@ -68,6 +69,70 @@ def test_a_bad_embedded_picture_is_one_line(tmp_path, data):
 )  # fmt: skip
 def test_a_bad_labelme_shape_is_named(tmp_path, bad):
     fails(tmp_path, labelme(tmp_path, [shape("rectangle", [[4, 6], [14, 16]]), bad]), "a.json", "shapes[1]")
+
+
+def coarse(seed, h=64, w=96):
+    small = np.random.default_rng(seed).integers(40, 220, (h // 8, w // 8, 3), np.uint8)
+    return cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC)
+
+
+def jpeg(content, quality=75):
+    stream = io.BytesIO()
+    Image.fromarray(decode_image(content)).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def bmp(content):
+    stream = io.BytesIO()
+    Image.fromarray(decode_image(content)).save(stream, "BMP")
+    return stream.getvalue()
+
+
+def embedding(tmp_path, files, embedded, path="json/part-0.json", named="part-0.png"):
+    """A labelme folder of two pictures of equal size, one with JSON file, whose imagePath names no file."""
+    square = shape("rectangle", [[4, 6], [14, 16]])
+    data = {"shapes": [square], "imagePath": named, "imageData": base64.b64encode(embedded).decode()}
+    put(tmp_path / "src" / path, data)
+    for name, content in files.items():
+        put(tmp_path / "src" / name, content)
+    return tmp_path / "src"
+
+
+ONE, OTHER = png_bytes(coarse(1)), png_bytes(coarse(2))
+
+
+@pytest.mark.parametrize(
+    ("files", "embedded", "more"),
+    [
+        ({"images/part-0.png": ONE}, ONE, {}),
+        ({"part-0.png": ONE}, ONE, {"path": "part-0.json", "named": "part-0.bmp"}),
+        ({"raw/PART-0.bmp": bmp(ONE)}, ONE, {"path": "x.json", "named": "img\\part-0.png"}),
+        ({"a/part-0.png": OTHER, "b/part-0.png": ONE}, ONE, {}),
+        ({"images/part-0.jpg": jpeg(ONE, 95)}, jpeg(jpeg(ONE, 95)), {"named": "part-0.jpg"}),
+        ({"a/part-0.jpg": jpeg(OTHER), "b/part-0.jpg": jpeg(ONE, 95)}, jpeg(jpeg(ONE, 95)), {"named": "part-0.jpg"}),
+    ],
+)
+def test_an_embedded_picture_whose_file_has_moved_comes_out_once(tmp_path, files, embedded, more):
+    src = embedding(tmp_path, files | {"sound.png": OTHER}, embedded, **more)
+    made = convert(src, tmp_path / "out")
+    assert made.sound == len(files) and sum(made.pictures.values()) == len(files) + 1
+    labelled = [path for path in (made.out / "masks").rglob("*.png") if read_mask(path).any()]
+    assert len(labelled) == 1 and any("found by its name" in note for note in made.notes)
+    content = next((made.out / "images").rglob(f"{labelled[0].stem}.*")).read_bytes()
+    assert content == files[max(files)]
+
+
+@pytest.mark.parametrize(
+    ("files", "embedded"),
+    [
+        ({"images/part-0.png": OTHER}, ONE),
+        ({"images/part-0.jpg": jpeg(OTHER)}, ONE),
+        ({"images/part-0.png": png_bytes(coarse(1, 32, 48))}, ONE),
+        ({"a/part-0.png": ONE, "b/part-0.png": ONE}, ONE),
+    ],
+)
+def test_a_file_that_may_be_the_embedded_picture_or_another_is_a_fault(tmp_path, files, embedded):
+    fails(tmp_path, embedding(tmp_path, files, embedded), "json/part-0.json", "imagePath", *files)
 
 
 def test_a_size_that_is_not_the_pictures_is_a_fault(tmp_path):
@@ -136,6 +201,27 @@ def test_labels_that_lie_nowhere_are_a_fault_and_not_a_sound_set(tmp_path):
     src = yolo(tmp_path, "0 0 0 1 0 1 1")
     shutil.rmtree(src / "labels")
     fails(tmp_path, src, "labels/")
+
+
+def test_a_yolo_label_file_without_a_picture_is_a_fault(tmp_path):
+    src = yolo(tmp_path, "0 0 0 1 0 1 1")
+    put(src / "images/train/Part 2.PNG", picture())
+    put(src / "labels/train/part 2.txt", b"0 0 0 1 0 1 1")
+    put(src / "labels/train/gone.txt", b"0 0 0 1 0 1 1")
+    text = fails(tmp_path, src, "2 faults", "labels/train/gone.txt: no picture has this name")
+    assert "labels/train/part 2.txt: no picture has this name: Part 2.PNG is spelt in another way" in text
+
+
+def test_what_lies_beside_yolo_labels_and_is_none_is_no_fault(tmp_path):
+    src = yolo(tmp_path, "0 0 0 1 0 1 1", "train: train.txt\nnames: [crack]\n")
+    put(src / "train.txt", b"images/train/a.png\n")
+    put(src / "images/train/unlisted.png", picture())  # of a part that this data.yaml does not name
+    for name, content in (
+        ("unlisted.txt", b"0 0 0 1 0 1 1"), ("classes.txt", b"crack\n"), ("empty.txt", b" \n"), ("README.txt", b"x"),
+        ("val.txt", b"\nimages/train/unlisted.png\n"), (".part.txt", b"x"),
+    ):  # fmt: skip
+        put(src / "labels/train" / name, content)
+    assert convert(src, tmp_path / "out").pictures == {"train": 1}
 
 
 def palette_png(mask):

@@ -213,6 +213,16 @@ def test_a_classes_txt_that_names_nothing_is_refused(text, tmp_path):
         load(root)
 
 
+def test_a_classes_txt_that_begins_with_a_class_is_refused(tmp_path):
+    root = layouts.folder(tmp_path, 3, ids=2)
+    (root / "classes.txt").write_text("scratch\npit\nstain\n")  # as YOLO, CVAT and LabelImg write it
+    with pytest.raises(DataError, match=r"classes\.txt: the first line is 'scratch': put background before it"):
+        load(root)
+    for first in ("background", "_background_", "OK", "none"):
+        (root / "classes.txt").write_text(f"{first}\nscratch\npit\n")
+        assert load(root).class_names == ("background", "scratch", "pit")
+
+
 def test_one_name_for_two_pictures_is_refused(tmp_path):
     root = layouts.folder(tmp_path, 2)
     shutil.copy(root / "images" / "001.png", root / "images" / "001.bmp")

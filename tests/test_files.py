@@ -18,6 +18,7 @@ from anet.files import (
     UNSEALED,
     atomic_write,
     check_seal,
+    check_target,
     check_writable,
     csv_text,
     printable,
@@ -169,6 +170,25 @@ def test_a_folder_is_proven_writable_without_a_trace(tmp_path):
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
         with pytest.raises(OutputError, match="cannot write into"):
             check_writable(wrong)
+
+
+def test_a_target_that_is_an_input_is_refused_under_any_name(tmp_path):
+    root = tmp_path / "set"
+    for name in ("images/a.png", "masks/a.png", "sheet.png", "report.html", "merge.json", "classes.txt"):
+        atomic_write(root / name, name)
+    (tmp_path / "link.png").symlink_to(root / "images" / "a.png")
+    (tmp_path / "again").symlink_to(root)
+    a = root / "images" / "a.png"
+    for out, one in (
+        (a, a), (root / "masks/../images/a.png", a), (tmp_path / "link.png", a), (a, tmp_path / "link.png"), (a, root),
+        (tmp_path / "link.png", root), (a, tmp_path / "again"), (root / "classes.txt", root),
+        (root / "merge.json", root), (root / "report.html", root / "report.html"),
+    ):  # fmt: skip
+        with pytest.raises(OutputError, match="inputs are never changed"):
+            check_target(out, tmp_path / "other", one)
+    for out in (None, root / "new.png", root / "images/new.png", root / "sheet.png", root / "report.html", root, "x"):
+        check_target(out, root, tmp_path / "other")
+    check_target(root / "masks" / "a.png", a)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

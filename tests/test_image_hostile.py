@@ -220,7 +220,10 @@ def test_a_walk_ends_and_opens_nothing_that_is_no_file(tmp_path):
         os.symlink(target, tmp_path / name)
     os.symlink("/dev/zero", tmp_path / "zero.png")
     os.mkfifo(tmp_path / "fifo.png")
-    assert [p.name for p in list_images([tmp_path])] == ["p.png"]
+    assert [p.name for p in list_images([tmp_path])] == ["gone.png", "p.png", "self.png"]  # reading says what is wrong
+    for name in ("gone.png", "self.png"):
+        with pytest.raises(ImageError, match=name):
+            read_image(tmp_path / "a" / name)
 
 
 def test_odd_names_are_listed_once_each(tmp_path):

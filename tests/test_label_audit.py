@@ -20,7 +20,7 @@ from anet.data import Sample
 from anet.data.overlap import symmetric
 from anet.data.similar import Pair, near_duplicates
 from anet.data.twins import align, lay_over
-from anet.errors import DataError, OptionError
+from anet.errors import DataError, OptionError, OutputError
 from anet.frame import IGNORE
 from anet.models import OpenModel
 from anet.scoring.conflicts import KINDS, conflicts
@@ -173,7 +173,7 @@ def opened(monkeypatch):
         return sure(np.where(image.std() < 35 and bright.mean() < 0.1, 0, bright))
 
     model = OpenModel(probs, "anet", ("background", "kind1"), 64, 0.5, "torch", "f32", "0" * 64,
-                      {"data": {}, "split": {}, "recipe": {}}, 0)  # fmt: skip
+                      {"data": {}, "split": {}, "recipe": {}}, 0, probs)  # fmt: skip
     monkeypatch.setattr(auditing, "open_model", lambda path, threads: model)
     return model
 
@@ -213,6 +213,18 @@ def test_the_page_says_what_the_model_was_trained_on_and_shows_no_more_than_aske
     assert result.parts == {"trained on": 8, "validated on": 2, "held out": 6} and result.pairs == 0
     page = html.unescape((tmp_path / "a.html").read_text())
     assert "8 trained on" in page and "· held out" in page and page.count("<article") == 2 and "Not looked for" in page
+
+
+def test_no_input_and_no_foreign_table_is_written_over(squares, opened, tmp_path):
+    mine = tmp_path / "labels.csv"
+    mine.write_text("part,ok\n")
+    with pytest.raises(OutputError, match=r"labels\.csv is there already and is no list"):
+        audit(tmp_path, squares, out=tmp_path / "labels.html")
+    assert mine.read_text() == "part,ok\n" and not (tmp_path / "labels.html").exists()
+    for _ in "ab":  # its own list may be written again
+        audit(tmp_path, squares, out=tmp_path / "mine.html", twins=False)
+    with pytest.raises(OutputError, match="inputs are never changed"):
+        audit(tmp_path / "mine.html", squares, out=tmp_path / "mine.html")
 
 
 def test_what_cannot_be_audited_is_said(squares, opened, tmp_path, monkeypatch):

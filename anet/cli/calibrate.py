@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.files import printable, write_json
+from anet.files import check_target, printable, write_json
 
 
 @app.command()
@@ -21,6 +21,7 @@ def calibrate(
     """Measure mm per pixel from a picture of a checkerboard; tilt and a bent lens get a warning."""
     from anet.runtime.measuring.calibrate import calibrate, print_calibration, read_squares
 
+    check_target(out, picture)
     found = calibrate(picture, read_squares(squares), square_mm)
     write_json(out, found.to_dict())
     print_calibration(found, console)

@@ -8,7 +8,7 @@ import typer
 
 from anet.cli.app import PLAIN, app, console
 from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
-from anet.files import printable
+from anet.files import check_target, printable
 
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **PLAIN)
 app.add_typer(data_app, name="data")
@@ -103,6 +103,7 @@ def show(
     from anet.image import write_png
 
     dataset = load(data, task, free)
+    check_target(out, dataset.root)
     write_png(out, dataset_sheet(dataset, limit))
     held = len(dataset.samples)
     shown = f"{limit} of {held} pictures (--limit {held} shows all)" if limit < held else f"{held} pictures"

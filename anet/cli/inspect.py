@@ -7,6 +7,7 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import Engine, Precision, Threads
+from anet.errors import OptionError
 from anet.files import printable
 
 
@@ -46,14 +47,18 @@ def inspect(
 
     The worst counts. Without rules, any defect rejects.
     """
+    from anet.image import SUFFIXES
     from anet.runtime.inspector import Inspector
     from anet.runtime.measuring.calibrate import read_calibrated, read_scale
     from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of
-    from anet.shipped import model_and_pictures
+    from anet.shipped import is_model, model_and_pictures
 
     model, paths, said = model_and_pictures(paths)
+    if not paths and not is_model(model):
+        read = f"a picture that is read ({' '.join(SUFFIXES)})"
+        raise OptionError(f"{printable(model)} is neither a model nor {read} nor a folder of them")
     if not paths:
         raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")
     if said:

@@ -9,7 +9,7 @@ import typer
 from anet.cli.app import app, console
 from anet.cli.options import Data, Engine, Free, Model, Precision, Protocol, SplitSeed, Task, Threads
 from anet.errors import OptionError
-from anet.files import printable
+from anet.files import check_target, printable
 
 
 @app.command()
@@ -100,8 +100,11 @@ def evaluate(
     threads: Threads = 0,
 ) -> None:
     """Score a model; its threshold is chosen on the validation part, never on what is scored."""
+    from anet.data import find
     from anet.evaluation import evaluate_model, print_scores
 
+    for target in (out, report):
+        check_target(target, model, find(data)[1])
     result = evaluate_model(
         model, data, task, free, protocol, split_seed, split, out, report, threads, engine=engine, precision=precision,
         as_set=as_set,

@@ -8,6 +8,7 @@ import typer
 from anet.cli.app import app, console
 from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
 from anet.errors import DataError
+from anet.files import check_target
 
 
 @app.command()
@@ -34,12 +35,14 @@ def threshold(
     threads: Threads = 0,
 ) -> None:
     """Choose threshold and smallest area on validation pictures; exit code 2 when these cannot show what is asked."""
+    from anet.data import find
     from anet.operating import choose_operating, print_operating
     from anet.scoring.risk import Aim
     from anet.shipped import check_changeable
 
     if write:
         check_changeable(model)
+    check_target(out, model, find(data)[1])
     aim = Aim(max_escape, max_false, cost_miss, cost_false, defect_share, confidence, strict)
     result = choose_operating(model, data, aim, task, free, protocol, split_seed, out, write, threads)
     print_operating(result, console)

@@ -21,6 +21,7 @@ TITLE = "a plain folder"
 SIDES = ("images", "masks")
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SOUND = "good"
+BACKGROUND = {"background", "back", "bg", "ok", "good", "sound", "normal", "none"}  # words for id 0
 IDS = 32  # more ids than this in masks without classes.txt are grey levels, not classes
 
 
@@ -93,7 +94,7 @@ def _meaning(root: Path, written: dict[Path, set[int]]) -> tuple[tuple[str, ...]
     if values == {0, 1, 255} and not set(ones) & set(full):
         raise DataError(
             f"masks write a defect in two ways: 1 in {printable(ones[0])}, 255 in {printable(full[0])}: "
-            "use one of them in all masks, or give classes.txt with three names"
+            "use one of them in all masks, or give classes.txt with three names, background first"
         )
     top = max(values - {IGNORE})
     limit = len(named) or IDS
@@ -104,7 +105,7 @@ def _meaning(root: Path, written: dict[Path, set[int]]) -> tuple[tuple[str, ...]
             + (
                 "add names to classes.txt"
                 if named
-                else "save them without smoothing or JPEG, or name the ids in classes.txt"
+                else "save them without smoothing or JPEG, or name the ids in classes.txt, background first"
             )
         )
     if named or top == 1:
@@ -125,6 +126,11 @@ def class_names(root: Path) -> tuple[str, ...]:
         raise DataError(f"cannot read {printable(path)} as UTF-8 text: {error}") from error
     if len(names) < 2 or len(set(names)) < len(names) or len(names) > IGNORE:
         raise DataError(f"{printable(path)} must name background and each class once, one a line: {len(names)} found")
+    if names[0].lower().strip("_") not in BACKGROUND:  # YOLO, CVAT and LabelImg begin with a class: all would shift
+        raise DataError(
+            f"{printable(path)}: the first line is '{printable(names[0][:60])}': put background before it, or in its "
+            "place where it means no defect"
+        )
     return ("background", *names[1:])
 
 

@@ -135,8 +135,9 @@ def write_png(path: Path | str, array: np.ndarray, flush: bool = True) -> None:
 def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:
     """Give pictures: files as they are given, folders with all below them, sorted, by suffix.
 
-    In folders only regular files count: nothing is opened, so FIFOs and devices cannot block. Links are followed, but
-    a folder is not entered again below itself. Raises ImageError naming a path that is missing or cannot be listed.
+    In folders only regular files count, and links that lead nowhere: reading one says so. Nothing is opened, so FIFOs
+    and devices cannot block. Links are followed, but a folder is not entered again below itself. Raises ImageError
+    naming a path that is missing or cannot be listed.
     """
     for path in map(Path, paths):
         try:
@@ -160,12 +161,13 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     if here in above:
         return
     for entry in entries:
+        nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # left out, its part would have no verdict
         try:
-            if entry.is_dir():
+            if not nowhere and entry.is_dir():
                 yield from _walk(Path(entry.path), (*above, here))
-            elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+            elif entry.name.lower().endswith(SUFFIXES) and (nowhere or entry.is_file()):
                 yield Path(entry.path)
-        except OSError:  # a link to itself
+        except OSError:
             continue
 
 

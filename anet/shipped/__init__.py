@@ -96,11 +96,16 @@ def model_and_pictures(given: list[Path]) -> tuple[Path, list[Path], str]:
     return FOLDER / DEFAULT, given, said
 
 
+def is_model(path: Path) -> bool:
+    """Say whether `path` is, or lies beside, a bundle's card or a run's files, or is a file of weights."""
+    folder = path if path.is_dir() else path.parent
+    found = any((folder / name).exists() for name in (CARD, "run.json", "best.safetensors"))
+    return os.path.exists(path) and (found or path.suffix == ".safetensors")
+
+
 def _shows_pictures(path: Path) -> bool:
     if path.is_dir():
-        if any((path / name).exists() for name in (CARD, "run.json", "best.safetensors")):
-            return False
-        return any(one.suffix.lower() in SUFFIXES for one in path.rglob("*"))
+        return not is_model(path) and any(one.suffix.lower() in SUFFIXES for one in path.rglob("*"))
     return path.suffix.lower() in SUFFIXES
 
 

@@ -1,7 +1,7 @@
 """YOLO polygons: data.yaml, pictures in .../images/..., one text file a picture in .../labels/...
 
 Each line is `class x1 y1 x2 y2 ...` with coordinates as shares of width and height. A picture without text file is a
-sound one, as in Ultralytics' own reader.
+sound one, as in Ultralytics' own reader; a label file without picture is a fault.
 """
 
 import re
@@ -21,6 +21,7 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 ROBOFLOW = re.compile(
     r"\.\./((?:train|valid|val|test)/images)/?"
 )  # its exports say so, and mean a folder beside data.yaml
+OTHER = re.compile(r"classes\.txt$|readme|\.", re.IGNORECASE)  # beside label files, and none of them
 KEYS = ("path", "train", "val", "test", "names", "nc")
 
 
@@ -54,6 +55,7 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
             elif place:
                 folders[place] = part
                 items += _pictures(source, place, part, names)
+    _strays(source, items)
     if not folders and not source.faults:
         source.fault(path, "", "names neither train nor val nor test")
     if items and not any(item.annotation.suffix == ".txt" for item in items):
@@ -96,17 +98,43 @@ def _pictures(source: Source, place: Path, part: str, names: list[str]) -> list[
 
 
 def _item(source: Source, picture: Path, place: Path, part: str, names: list[str]) -> Item:
-    """Read the labels of a picture: its path with the last images/ swapped for labels/, as Ultralytics does."""
-    steps = picture.relative_to(source.root).parts
-    last = max((i for i, step in enumerate(steps[:-1]) if step == "images"), default=-1)
-    rest = steps[last + 1 :]
-    swapped = (*steps[:last], "labels", *rest) if last >= 0 else steps
-    labels = source.root.joinpath(*swapped).with_suffix(".txt")
+    """Read the labels of a picture."""
+    labels, rest = _labels(source, picture)
     name = "/".join(rest[1:] if len(rest) > 1 and rest[0] == place.name else rest)
     if labels.is_symlink() or labels.exists():
         return Item(labels, picture, name, part, shapes=_shapes(source, labels, picture, names))
     source.remarks["picture without label file: taken as sound"] += 1
     return Item(picture, picture, name, part)
+
+
+def _labels(source: Source, picture: Path) -> tuple[Path, tuple[str, ...]]:
+    """Give a picture's label file and its steps below images/, the last of which is labels/, as Ultralytics does."""
+    steps = picture.relative_to(source.root).parts
+    last = max((i for i, step in enumerate(steps[:-1]) if step == "images"), default=-1)
+    rest = steps[last + 1 :]
+    swapped = (*steps[:last], "labels", *rest) if last >= 0 else steps
+    return source.root.joinpath(*swapped).with_suffix(".txt"), rest
+
+
+def _strays(source: Source, items: list[Item]) -> None:
+    """Note label files that belong to no picture, listed or not: one with another name would count as sound."""
+    beside: dict[Path, set[Path]] = {}  # folder of label files -> those of its pictures
+    for item in items:
+        if isinstance(item.image, Path):
+            beside.setdefault(_labels(source, item.image)[0].parent, set()).add(item.image.parent)
+    for folder, places in sorted(beside.items()):
+        pictures = [path for place in sorted(places) for path in place.iterdir() if path.suffix.lower() in SUFFIXES]
+        taken = {f"{picture.stem}.txt" for picture in pictures}
+        near = {picture.stem.lower(): picture for picture in pictures}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() != ".txt" or path.name in taken or OTHER.match(path.name) or path.is_dir():
+                continue
+            text = (source.text(path) or "").strip()
+            if not text or text.partition("\n")[0].strip().lower().endswith(SUFFIXES):  # a list of pictures
+                continue
+            found = near.get(path.stem.lower())
+            like = f"{found.name} is spelt in another way" if found else "rename it as its picture, or take it away"
+            source.fault(path, "", f"no picture has this name: {like}")
 
 
 def _shapes(source: Source, path: Path, picture: Path, names: list[str]) -> tuple[Shape, ...]:
