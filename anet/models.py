@@ -94,10 +94,9 @@ def open_model(path: Path, threads: int = 0, engine: str | None = None, precisio
 
 def _line(predictor: "Predictor", facts: "Facts") -> Callable[[np.ndarray], np.ndarray]:
     """Give the function from a picture to the probabilities by which a bundle of this training would judge it."""
-    card = Card(
-        facts.network, facts.class_names, facts.channels, h=facts.size, w=facts.size, mean=facts.mean, std=facts.std,
-        threshold=0.5, min_area_px=0, picture_px=facts.picture_px, train_px=facts.size,
-    )  # fmt: skip
+    kept = ("network", "class_names", "channels", "mean", "std", "picture_px")
+    sides = dict.fromkeys(("h", "w", "train_px"), facts.size)
+    card = Card(**{name: getattr(facts, name) for name in kept}, **sides, threshold=0.5, min_area_px=0)
 
     def line(image: np.ndarray) -> np.ndarray:
         if (grid := grid_for(card, *image.shape[:2])) is None:
