@@ -10,7 +10,7 @@ import numpy as np
 from anet.data import known
 from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import how, markdown, read_some, trained_like, where
+from anet.results import how, markdown, read_some, recipe_and_devices, trained_like, where
 from anet.scoring.paired import CONFIDENCE, paired
 
 Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
@@ -20,10 +20,10 @@ SAID = {1: "ahead", -1: "behind", 0: "not told apart"}
 def against(folder: Path, network: str, say: Callable[[str], None] = lambda line: None) -> str:
     """Give a Markdown table: the IoU on test of each training less that of one of `network`; see `paired`.
 
-    Other networks are set beside the one that was trained alike: same data, split, recipe, epochs, batch, size, labels
-    and start. Trainings of `network` itself that changed its recipe or had another start are set beside that without.
-    All seeds of each count; `say` gets a line for what `read_some` leaves out. Only tasks with one class of defect:
-    results hold no counts for others.
+    Other networks are set beside the one that was trained alike: same data, split, recipe, epochs, batch, devices,
+    size, labels and start; the precision of the training may differ. Trainings of `network` itself that changed its
+    recipe or had another start are set beside that without. All seeds of each count; `say` gets a line for what
+    `read_some` leaves out. Only tasks with one class of defect: results hold no counts for others.
     Raises DataError for a folder without results or with a broken one, OptionError when there is nothing to compare.
     """
     alike: dict[tuple, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -56,7 +56,7 @@ def _rows(
     shared: tuple[str, ...], trainings: Mapping[tuple[str, str], list[dict[str, Any]]], network: str
 ) -> Iterator[tuple[str, ...]]:
     for (one, recipe), results in trainings.items():
-        base = (network, trained_like(results[0]) if one != network else results[0]["model"]["recipe"]["name"])
+        base = (network, trained_like(results[0]) if one != network else recipe_and_devices(results[0]))
         if base in trainings and base != (one, recipe):
             row = _row(shared, ((one, recipe), results), (base, trainings[base]))
             if row:

@@ -34,16 +34,18 @@ BEGIN, END = "<!-- printed by `anet results` -->", "<!-- end of print -->"
 def place(
     data: str, task: str, protocol: str, network: str, recipe: str, seed: int, split_seed: int = 0, free: bool = False,
     epochs: int | None = None, batch: int | None = None, size: int = USUAL_SIZE, aux: bool | None = None,
-    init: str | None = None, pictures: int | None = None, changes: Iterable[tuple[str, Any]] = (),
+    init: str | None = None, pictures: int | None = None, changes: Iterable[tuple[str, Any]] = (), devices: int = 1,
 ) -> str:  # fmt: skip
     """Give the name of a run: where its result lies below `results/`, without suffix. Equal runs, equal names.
 
     None is the recipe's own epochs and batch, and the network's own choice of auxiliary heads: these stay out of the
-    name. All else is in it, so that a shorter run never passes for a whole one:
+    name. All else is in it, so that a shorter run never passes for a whole one, nor one on several `devices`, of as
+    many batches a step, for one on one:
     `mt/defect+free/grouped-split1/anet-strong-e75-b8-size256-s0`; `anet-strong-from-anet-surface-n20-s0` started from
     that model, with 20 labelled pictures of train and val; `anet-strong-balance0.8-s0` has another value of the recipe.
     """
     told = "".join(f"-{mark}{value}" for mark, value in (("e", epochs), ("b", batch)) if value is not None)
+    told += f"-d{devices}" * (devices > 1)
     told += "".join(f"-{one}" for one in changes_text(dict(changes), ""))
     told += f"-size{size}" * (size != USUAL_SIZE) + ("" if aux is None else "-aux" if aux else "-noaux")
     told += f"-from-{start_name(init)}" if init else ""
@@ -147,12 +149,17 @@ def how(content: dict[str, Any]) -> str:
 
 
 def trained_like(content: dict[str, Any]) -> str:
-    """Give the recipe's name, what it had otherwise than now, what it started from, and how few labels it had."""
+    """Give `recipe_and_devices`, what it had otherwise than now, what it started from, and how few labels it had."""
     start, pictures = content["model"].get("init"), content["split"].get("pictures", content["model"].get("pictures"))
-    recipe = content["model"]["recipe"]
-    text = ", ".join([recipe["name"], *changes_text(changes_of(recipe), " ")])
+    text = ", ".join([recipe_and_devices(content), *changes_text(changes_of(content["model"]["recipe"]), " ")])
     text += f" from {start['name']}" if start else ""
     return text + (f", {pictures} pictures" if pictures else "")
+
+
+def recipe_and_devices(content: dict[str, Any]) -> str:
+    """Give the recipe's name, and on how many devices it was trained where these are several: a step has more there."""
+    devices = content["model"].get("devices") or 1
+    return content["model"]["recipe"]["name"] + (f", {devices} devices" if devices > 1 else "")
 
 
 def print_result_file(path: Path, console: Console) -> None:

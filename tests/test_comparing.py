@@ -153,6 +153,17 @@ def test_auxiliary_heads_otherwise_than_usual_are_a_training_of_their_own(tmp_pa
     }
 
 
+def test_trainings_on_several_devices_stand_beside_such_alone(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "anet", seed=1, model={"devices": 2, "trained_in": "32"})
+    put(tmp_path, "c", "enet", model={"devices": 2, "trained_in": "bf16"})
+    assert [(row[4], row[7]) for row in cells(against(tmp_path, "anet"))] == [
+        ("enet, strong, 2 devices", "anet, strong, 2 devices")
+    ]
+    assert [row[4] for row in cells(summary(tmp_path))] == ["strong", "strong, 2 devices", "strong, 2 devices"]
+    assert "| strong, 2 devices |" in table(tmp_path)
+
+
 @pytest.mark.parametrize("key", ["pictures", "hit_px", "other"])
 def test_a_result_without_its_pictures_is_named(tmp_path, key):
     put(tmp_path, "a", "anet")

@@ -23,10 +23,11 @@ from anet.study.check import check_plan
 from anet.study.child import BUSY, DONE, FAILED, Job
 from anet.study.ledger import Places, State, attempt, is_locked, lock, read_diary, state_of, wall_s
 from anet.study.plan import Run, look_at_plan, read_plan
-from anet.study.score import _training, score_run
-from anet.study.show import Estimate, device_here, print_lines, show_plan, true_macs
+from anet.study.score import _training, name_of, score_run
+from anet.study.show import Estimate, device_here, measured, print_lines, show_plan, true_macs
 from anet.study.work import Settings, environment, make_slots, run_plan
 from anet.training.recipes import STRONG
+from anet.training.run import read_plan as read_run
 from anet.training.train import train
 from tests.tiny import Moments, make_set, processes, tiny
 
@@ -85,11 +86,14 @@ words = st.sampled_from(["mt", "sd900"])
 numbers = st.none() | st.integers(1, 300)
 
 
-@given(*[st.tuples(words, st.integers(0, 2), st.booleans(), numbers, numbers, st.sampled_from([32, 224]))] * 2)
+sizes, few = st.sampled_from([32, 224]), st.integers(1, 3)
+
+
+@given(*[st.tuples(words, st.integers(0, 2), st.booleans(), numbers, numbers, sizes, few)] * 2)
 @settings(max_examples=100, deadline=None)
 def test_two_runs_have_one_name_only_when_they_are_the_same(one, other):
-    def name(data, split_seed, free, epochs, batch, size):
-        return place(data, "all", "paper", "anet", "strong", 0, split_seed, free, epochs, batch, size)
+    def name(data, split_seed, free, epochs, batch, size, devices):
+        return place(data, "all", "paper", "anet", "strong", 0, split_seed, free, epochs, batch, size, devices=devices)
 
     assert (name(*one) == name(*other)) == (one == other)
 
@@ -270,6 +274,8 @@ def test_a_state_is_read_from_files_alone(tmp_path):
     here.result.write_text(json.dumps(content))  # of 80 epochs
     assert state_of(RUN, here) == State("outdated", "recipe strong has changed: epochs 80 there, 100 now")
     assert state_of(replace(RUN, epochs=80), here) == State("done", "test IoU 68.4", 80)
+    here.result.write_text(json.dumps({**content, "model": {**content["model"], "devices": 2}}))
+    assert state_of(replace(RUN, epochs=80), here).text.endswith("devices 2 there, 1 now")
     here.result.write_text("{")
     assert state_of(RUN, here).kind == "failed"
 
@@ -353,6 +359,20 @@ def test_a_run_from_another_model_of_the_same_name_neither_goes_on_nor_is_writte
     assert here.result.read_bytes() == written
     here.result.write_text("{")
     assert score_run(here.folder, Path(one.results)) == here.result
+
+
+def test_a_run_on_several_devices_is_another_run_and_its_score_no_other_weights_replaces(tmp_path, root):
+    quiet = Console(file=StringIO())
+    where = {"epochs": 1, "batch": 4, "name": "x"}
+    folder = train(tiny(root / "squares", tmp_path / "f32", **where), quiet)
+    path = score_run(folder, tmp_path / "results")
+    other = train(tiny(root / "squares", tmp_path / "bf16", **where, precision="bf16"), quiet)
+    written = path.read_bytes()
+    with pytest.raises(ModelError, match=r"is the score of other weights, SHA-256 \w{12} there, \w{12} here: move it"):
+        score_run(other, tmp_path / "results")
+    assert path.read_bytes() == written and score_run(folder, tmp_path / "results") == path
+    plan, facts = read_run(other)
+    assert name_of(replace(plan, devices=2), facts["provenance"]).endswith("/anet-strong-e1-b4-d2-settle0-size32-s3")
 
 
 def _killed(text, moment):
@@ -534,6 +554,13 @@ def test_hours_are_of_the_pictures_that_an_epoch_shows(tmp_path, root):
     here.folder.mkdir(parents=True)
     (here.folder / "metrics.csv").write_text("epoch,step,pictures_per_s\n1,2,8\n2,4,8\n")
     assert estimate.hours(RUN, state_of(RUN, here)) == pytest.approx(98 * 2 * 16 / 8 / 3600)
+
+
+def test_the_speed_of_several_devices_is_not_that_of_one():
+    assert measured(result("anet", 224, 10.0)).pictures_per_s == 10
+    many = result("anet", 224, 10.0)
+    many["model"]["devices"] = 2
+    assert measured(many) is None
 
 
 def test_the_seconds_of_epochs_are_of_the_pictures_that_they_showed():

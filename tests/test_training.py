@@ -114,12 +114,12 @@ def test_a_changed_recipe_knows_what_it_has_otherwise_and_an_unchanged_one_has_n
     assert not changes_of(find_recipe("strong", 3, 4).to_dict()) and not changes_of({"name": "strong"})
 
 
-@given(st.integers(1, 3000), st.none() | st.integers(1, 32), st.sampled_from([STRONG, PAPER]))
-def test_few_pictures_get_as_many_steps_as_they_need_and_many_the_recipes_own(pictures, batch, recipe):
-    found = sized(dataclasses.replace(recipe, batch=batch or recipe.batch), pictures, batch)
-    assert found.epochs * math.ceil(pictures / found.batch) >= 1000
+@given(st.integers(1, 3000), st.none() | st.integers(1, 32), st.sampled_from([STRONG, PAPER]), st.integers(1, 3))
+def test_few_pictures_get_as_many_steps_as_they_need_and_many_the_recipes_own(pictures, batch, recipe, devices):
+    found = sized(dataclasses.replace(recipe, batch=batch or recipe.batch), pictures, batch, devices)
+    assert found.epochs * math.ceil(pictures / (found.batch * devices)) >= 1000
     assert found.epochs >= recipe.epochs and batch in (None, found.batch)
-    if recipe is PAPER or pictures > 16 * 10:
+    if recipe is PAPER or pictures > 16 * 10 * devices:
         assert found.epochs == recipe.epochs or batch
 
 

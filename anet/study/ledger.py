@@ -85,6 +85,7 @@ def _finished(run: Run, places: Places) -> State:
     except AnetError as error:
         return State("failed", str(error))
     own, now = content["model"]["recipe"], RECIPES[run.recipe].to_dict()
+    own, now = {**own, "devices": content["model"].get("devices") or 1}, {**now, "devices": 1}  # a plan's run has one
     now |= {key: value for key in ("epochs", "batch") if (value := getattr(run, key)) is not None} | dict(run.changes)
     other = {key: value for key, value in now.items() if own.get(key, value) != value}
     if changed := [f"{key} {own[key]} there, {value} now" for key, value in other.items()]:

@@ -23,8 +23,9 @@ def score_run(
     """Score a finished run folder on validation and test, write its result file below `results`, give its path.
 
     The test split is opened here, after training, with a threshold from validation. `data` is needed when the pictures
-    lie elsewhere by now; `name` is what the result must be called. Raises ModelError: not finished, other pictures,
-    another name; DataError, ImageError, OutputError.
+    lie elsewhere by now; `name` is what the result must be called. The result of the same weights is written over.
+    Raises ModelError: not finished, other pictures, another name, a result of other weights there; DataError,
+    ImageError, OutputError.
     """
     from anet.training.run import read_plan
 
@@ -46,6 +47,7 @@ def score_run(
     if trial.digest != about["data"]["digest"]:
         raise ModelError(f"{printable(data or plan.data)} has changed since {printable(folder)} was trained")
     check_parts(about, trial.parts, printable(folder))
+    check_same_weights(path, trial.opened.sha256)
     if "threshold" not in trial.opened.provenance:
         raise ModelError(f"{printable(folder)} was not finished: `anet train --resume` does that")
     content = {"format": FORMAT, "name": found, **_scored(trial), "training": _training(plan, rows, about, wall_s)}
@@ -58,6 +60,17 @@ def check_same_start(path: Path, about: dict[str, Any]) -> None:
     with contextlib.suppress(DataError):  # what is no result is no loss
         if _started_from(read(path)["model"]) != _started_from(about):
             raise ModelError(f"{printable(path)} is of a run that started from another model: move it away")
+
+
+def check_same_weights(path: Path, digest: str) -> None:
+    """Refuse to write over the result of other weights, such as of a training in another precision. Raises ModelError.
+
+    Precision is not in the name: trainings in bf16 and in f32 are to be compared. Their scores differ all the same.
+    """
+    with contextlib.suppress(DataError):
+        if (there := str(read(path)["model"].get("sha256"))) != digest:
+            both = f"SHA-256 {printable(there)[:12]} there, {digest[:12]} here"
+            raise ModelError(f"{printable(path)} is the score of other weights, {both}: move it away")
 
 
 def _started_from(about: dict[str, Any]) -> str | None:
@@ -107,5 +120,5 @@ def name_of(plan: Any, about: dict[str, Any]) -> str:
     return place(
         data["name"], data["task"], split["protocol"], plan.network, recipe.name, plan.seed, split["seed"], plan.free,
         size=plan.size, aux=aux, init=plan.init, pictures=plan.pictures,
-        changes=changes_of(about["recipe"]).items(), **numbers,
+        changes=changes_of(about["recipe"]).items(), devices=plan.devices, **numbers,
     )  # fmt: skip

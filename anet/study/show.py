@@ -142,9 +142,9 @@ class Estimate:
 
 
 def measured(content: dict[str, Any]) -> Measured | None:
-    """Give the speed that a result tells of; None for one of the older form, which does not."""
+    """Give the speed that a result tells of; None where it tells none of one device."""
     speed, model = content.get("training", {}).get("pictures_per_s"), content["model"]
-    if not speed:
+    if not speed or (model.get("devices") or 1) > 1:
         return None
     return Measured(model["network"], model["size"], speed, device_name(model["device"], model["machine"]["cpu"]))
 

@@ -126,15 +126,16 @@ def find_recipe(
     return dataclasses.replace(own, **given)
 
 
-def sized(recipe: Recipe, pictures: int, batch: int | None = None) -> Recipe:
+def sized(recipe: Recipe, pictures: int, batch: int | None = None, devices: int = 1) -> Recipe:
     """Give `recipe` with more epochs, of smaller batches, where its own would be fewer than FEW_STEPS steps.
 
-    An epoch shows `pictures`; `batch` is kept where one is given. The schedule's form stays, for it counts in shares.
+    An epoch shows `pictures`, a step a batch on each of `devices`; `batch` is kept where one is given. The schedule's
+    form stays, for it counts in shares.
     """
-    if recipe.epochs * math.ceil(pictures / recipe.batch) >= FEW_STEPS:
+    if recipe.epochs * math.ceil(pictures / (recipe.batch * devices)) >= FEW_STEPS:
         return recipe
     batch = batch or min(recipe.batch, FEW_BATCH)
-    epochs = max(recipe.epochs, math.ceil(FEW_STEPS / math.ceil(pictures / batch)))
+    epochs = max(recipe.epochs, math.ceil(FEW_STEPS / math.ceil(pictures / (batch * devices))))
     return dataclasses.replace(recipe, epochs=epochs, batch=batch)
 
 

@@ -85,7 +85,8 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
     dataset = load(options.data, options.task, options.free)
     parts = fewer(split(dataset, options.protocol, options.split_seed), options.pictures, options.seed)
     if options.epochs is None:
-        recipe = sized(recipe, shown(parts, dataset.classes, options.size, recipe.rare), options.batch)
+        shows = shown(parts, dataset.classes, options.size, recipe.rare)
+        recipe = sized(recipe, shows, options.batch, options.devices)
     fabric = launch(accelerator, options.devices, precision)
     compiled = options.compiled
     if compiled is None:
