@@ -112,18 +112,21 @@ def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
     """Give a Markdown table with a row for all seeds of a run: mean ± standard deviation. Raises DataError.
 
     Two runs are of one row when they differ in nothing but their seed; the standard deviation is that of a sample.
+    Where a task has results on pictures or labels of several digests, these stand beside the data's name.
     """
-    rows = defaultdict(list)
+    rows, digests = defaultdict(list), defaultdict(set)
     for content in read_some(folder, say):
-        rows[_training(content)].append(content)
+        rows[_training(content), content["data"]["digest"]].append(content)
+        digests[where(content)[:2]].add(content["data"]["digest"])
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
         (
-            *head,
+            head[0] + f" ({digest[:8]})" * (len(digests[head[:2]]) > 1),
+            *head[1:],
             str(len({one["model"]["seed"] for one in same})),
             *(_cell([percent(one, k) for one in same]) for k in keys),
         )
-        for head, same in rows.items()
+        for (head, digest), same in rows.items()
     )
     return markdown(SUMMARY_HEAD, cells)
 

@@ -119,6 +119,39 @@ def test_a_cell_is_the_mean_over_seeds_with_spread_deviation_and_rank(sources):
     assert line_of(table(4, "iou", sources)[0], "ENet")[6:] == ("58.00", "-0.21", "2/2")
 
 
+def test_a_column_is_ranked_within_the_training_that_most_networks_share(sources):
+    for network, iou in (("anet", 0.6), ("enet", 0.58), ("topformer", 0.7)):
+        put(sources.results, network, iou)
+    other = put(sources.results, iou=0.55, epochs=2000)
+    other["model"]["recipe"]["name"] = "paper"
+    ledger = [other, *(one for one in read_all(sources.results) if one["model"]["recipe"]["epochs"] == 80)]
+    shown, left = cells(ledger, "sd900", "inclusion", "grouped")
+    assert {network: str(cell) for network, cell in shown.items()} == {
+        "anet": "60.00", "enet": "58.00", "topformer": "70.00",
+    }  # fmt: skip
+    ((network, words),) = left
+    assert network == "anet" and words.startswith("A-Net by recipe paper, ") and words.endswith("1 seed: 55.00")
+    assert ", 2000 epochs, batch 16, size 224, " in words
+    put(sources.results, "enet", 0.9, seed=1)  # as many networks: the most seeds
+    for network in ("anet", "enet", "topformer"):
+        put(sources.results, network, 0.1, epochs=100)
+    grid = table(4, "iou", sources)[0]
+    assert line_of(grid, "ENet")[6:] == ("74.00 ± 22.63", "+15.79", "1/3") and line_of(grid, "A-Net")[8] == "3/3"
+    (note,) = [note for note in grid.notes if "in no cell" in note]
+    assert "A-Net by recipe strong, 100 epochs, batch 16, size 224, 1 seed: 10.00; " in note and "2000 epochs" in note
+    said = " ".join(figure(1, sources).said)
+    assert "not drawn, protocol grouped: A-Net by recipe strong, 2000 epochs" in said
+
+
+def test_other_labels_are_no_further_seed_of_a_cell_and_are_named(sources):
+    put(sources.results, iou=0.6, digest="a" * 64)
+    put(sources.results, "enet", iou=0.6, digest="a" * 64)
+    put(sources.results, iou=0.8, seed=1, digest="b" * 64)
+    grid = table(4, "iou", sources)[0]
+    assert line_of(grid, "A-Net")[6] == "60.00"
+    assert any("A-Net by" in note and "other labels (SHA-256 bbbbbbbb): 80.00" in note for note in grid.notes)
+
+
 def test_the_longest_training_is_shown_even_where_a_shorter_one_scored_higher(sources):
     put(sources.results, iou=0.9, epochs=10)
     put(sources.results, iou=0.5, epochs=100)
@@ -127,7 +160,7 @@ def test_the_longest_training_is_shown_even_where_a_shorter_one_scored_higher(so
 
 
 def test_validation_scores_other_splits_few_labels_other_starts_and_recipes_fill_no_cell(sources):
-    one = put(sources.results)
+    one, where = put(sources.results), ("sd900", "inclusion", "grouped")
     recipe = {**one["model"]["recipe"], "balance": 0.123}
     changes = (
         {"data": {"part": "val"}}, {"split": {"seed": 1}}, {"data": {"free": True}}, {"split": {"pictures": 20}},
@@ -135,8 +168,8 @@ def test_validation_scores_other_splits_few_labels_other_starts_and_recipes_fill
     )  # fmt: skip
     for change in changes:
         other = {**one, **{key: {**one[key], **value} for key, value in change.items()}}
-        assert cells([one], "sd900", "inclusion", "grouped") and not cells([other], "sd900", "inclusion", "grouped")
-    assert not cells([{**one, "trained_on_another_split_of_this_data": True}], "sd900", "inclusion", "grouped")
+        assert cells([one], *where)[0] and not cells([other], *where)[0]
+    assert cells([{**one, "trained_on_another_split_of_this_data": True}], *where) == ({}, [])
 
 
 def test_missing_cells_say_what_they_would_cost_where_a_speed_is_known(sources, monkeypatch):

@@ -138,6 +138,12 @@ def test_the_summary_gives_mean_and_spread_of_seeds_and_keeps_other_runs_apart(t
     short, full = (line.split(" | ") for line in summary(tmp_path).splitlines()[2:])
     assert (short[5], short[8:10]) == ("40", ["1", "50.0"])
     assert (full[5], full[8:10]) == ("80", ["3", "70.0 ± 10.0"])
+    content["data"]["digest"] = "ab" * 32  # other labels are no further seed
+    (tmp_path / "40-1.json").write_text(json.dumps(content))
+    rows = (line.split(" | ") for line in summary(tmp_path).splitlines()[2:])
+    assert [(row[0], row[5], row[8]) for row in rows] == [
+        ("| sd900 (8e0fef87)", "40", "1"), ("| sd900 (abababab)", "40", "1"), ("| sd900 (8e0fef87)", "80", "3"),
+    ]  # fmt: skip
 
 
 # --- plans ---

@@ -73,12 +73,14 @@ def figure_1(results: Path) -> Drawn:
     }
     here, said = {}, ["Circles: area as the parameters, none enlarged (the paper enlarges small ones up to 15 times)."]
     for protocol in PROTOCOLS:
-        found = cells(ledger, "sd900", "inclusion", protocol)
-        for name in cost.keys() & found.keys():
+        found, left = cells(ledger, "sd900", "inclusion", protocol)
+        for name in found:
             place = Circle(name, cost[name].true_macs / 1e9, found[name].iou, cost[name].true_params / 1e6)
             here[f"{TITLES[name]}, {protocol}"] = place
-        missing = [TITLES[name] for name in cost if name not in found]
+        missing = [TITLES[name] for name in cost if name not in found | dict(left)]
         said.append(f"Not trained here, protocol {protocol}: {these(missing) or 'none'}.")
+        otherwise = "; ".join(words for _, words in left)
+        said += [f"Trained otherwise and not drawn, protocol {protocol}: {otherwise}."] * bool(left)
     with style():
         figure = new_figure(12, 5.6)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)

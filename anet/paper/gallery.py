@@ -79,12 +79,13 @@ def read_line(
     dataset = load(data_root / column.folder, column.task)
     sample = median_sample(split(dataset, protocol).test, dataset)
     image, truth = sample.read(dataset.classes)
-    found, digest = cells(ledger, column.data, column.task, protocol), dataset.digest()
+    (found, left), digest = cells(ledger, column.data, column.task, protocol), dataset.digest()
+    otherwise = {network for network, _ in left}
     masks, missing = {}, {}
     for network in TITLES:
         score = found[network].runs[0] if network in found else None  # of the first seed
         if score is None:
-            missing[network] = "not trained"
+            missing[network] = "trained otherwise" if network in otherwise else "not trained"
         elif score["data"]["digest"] != digest:
             missing[network] = "trained on other pictures than these"
         elif (model := files.get(score["model"]["sha256"])) is None:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,19 @@ from anet.data import LAYOUTS, load
 from anet.data.splitting import VAL_SHARE
 from anet.errors import AnetError, OptionError
 from anet.files import printable
-from anet.paper.published_scores import Column
-from anet.results import held_out, percent, read_all
+from anet.paper.published_scores import TITLES, Column
+from anet.results import held_out, how, percent, read_all
 from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES, changes_of
 
 PROTOCOLS = ("paper", "grouped")  # random as the paper's; leak-free
-CHOICE = "Of several recipes or lengths of training, the longest is shown, whatever its score."
-HOURS = "(h): not trained here; about so many hours of training steps, recipe strong, one seed, on this device"
-UNKNOWN = "(?): not trained here, and no finished run on this device tells what it would cost"
+CHOICE = (
+    "The cells of a column are of one training, whatever the scores: recipe, epochs, batch, devices, size and labels "
+    "as most of its networks have them"
+)
+HOURS = "(h): not trained so here; about so many hours of training steps, recipe strong, one seed, on this device"
+UNKNOWN = "(?): not trained so here, and no finished run on this device tells what it would cost"
 GIVE = (
     "give the data: it is not public; {folder} below --data-root would do, then `anet study run plans/dagm-mcsd.toml`"
 )
@@ -49,30 +52,49 @@ class Cell:
         """Recipe, epochs, batch, size and seeds in words."""
         model, many = self.runs[0]["model"], len(self.runs)
         recipe = model["recipe"]
-        of = f"recipe {recipe['name']}, {recipe['epochs']} epochs, batch {recipe['batch']}, size {model['size']}"
+        of = f"recipe {how(self.runs[0])}, {recipe['epochs']} epochs, batch {recipe['batch']}, size {model['size']}"
         return f"{of}, {many} seed{'s' * (many > 1)}"
 
     def __str__(self) -> str:
         return f"{self.iou:.2f}" + (f" ± {self.spread:.2f}" if len(self.runs) > 1 else "")
 
 
-def cells(ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str) -> dict[str, Cell]:
-    """Give each network's cell on one task: of its longest training, all seeds. Without the sound pictures apart.
+def cells(
+    ledger: Sequence[dict[str, Any]], data: str, task: str, protocol: str, networks: Iterable[str] = TITLES
+) -> tuple[dict[str, Cell], list[tuple[str, str]]]:
+    """Give each network's cell on one task, all seeds of it; and network and words of each training that is in none.
 
-    Only trainings from scratch on all labelled pictures count, with the recipe as it is now and the network's own
-    choice of auxiliary heads.
+    One training fills all cells, for only so can they be ranked: recipe, epochs, batch, devices, size and labels that
+    most of `networks` share; of several, that with the most seeds, then the longest. Only trainings from scratch count,
+    with the recipe as it is now and the network's own choice of auxiliary heads. Few labels, other splits and sound
+    pictures kept apart are another task: they are in neither.
     """
-    groups: dict[str, dict[tuple, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
+    found: dict[tuple, dict[str, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
     for one in ledger:
-        about, parts, model = one["data"], one["split"], one["model"]
-        its = (about["name"], about["task"], about["free"], parts["protocol"], parts["seed"])
-        if its != (data, task, False, protocol, 0) or not held_out(one) or percent(one, "iou") is None:
-            continue
-        recipe = model["recipe"]
-        if model.get("init") or parts.get("pictures") or changes_of(recipe) or model.get("aux") is not None:
-            continue
-        groups[model["network"]][recipe["epochs"], recipe["name"], recipe["batch"], model["size"]][model["seed"]] = one
-    return {network: _cell(max(found.items(), key=lambda item: item[0])[1]) for network, found in groups.items()}
+        about, parts, network = one["data"], one["split"], one["model"]["network"]
+        its = (about["name"], about["task"], about["free"], parts["protocol"], parts["seed"], network in networks)
+        asked = its == (data, task, False, protocol, 0, True) and not parts.get("pictures")
+        if asked and held_out(one) and percent(one, "iou") is not None:
+            found[_training(one)][network][one["model"]["seed"]] = one
+    plain = {key: each for key, each in found.items() if all(map(_from_scratch, next(iter(each.values())).values()))}
+    shown = max(plain, key=lambda key: (len(plain[key]), sum(map(len, plain[key].values())), key), default=())
+    left = []
+    for key, each in sorted(found.items(), reverse=True):
+        labels = f", other labels (SHA-256 {key[-1][:8]})" if shown and key[-1] != shown[-1] else ""
+        for network, cell in ((name, _cell(seeds)) for name, seeds in each.items() if key != shown):
+            left.append((network, f"{TITLES.get(network, network)} by {cell.how}{labels}: {cell}"))
+    return {network: _cell(seeds) for network, seeds in plain.get(shown, {}).items()}, left
+
+
+def _training(one: dict[str, Any]) -> tuple:
+    """Give what the results of a column share: its length first, by which the longest is found, its labels last."""
+    model = one["model"]
+    return model["recipe"]["epochs"], how(one), model["recipe"]["batch"], model["size"], one["data"]["digest"]
+
+
+def _from_scratch(one: dict[str, Any]) -> bool:
+    model = one["model"]
+    return not (model.get("init") or changes_of(model["recipe"]) or model.get("aux") is not None)
 
 
 def _cell(seeds: dict[int, dict[str, Any]]) -> Cell:

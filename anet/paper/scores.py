@@ -56,12 +56,12 @@ def parts(network: str) -> str:
 
 
 def _column(number: int, column: Column, rows: Mapping[str, Row], ledger: Sequence[dict], price: Price) -> Grid:
-    found = {protocol: cells(ledger, column.data, column.task, protocol) for protocol in PROTOCOLS}
+    both = {protocol: cells(ledger, column.data, column.task, protocol, rows) for protocol in PROTOCOLS}
+    found = {protocol: shown for protocol, (shown, _) in both.items()}
+    left = {protocol: [words for _, words in others] for protocol, (_, others) in both.items()}
     missing = _missing(column, rows, found, price)
     there = ranks({network: row.printed for network, row in rows.items()})
-    here = {
-        protocol: ranks({n: cell.iou for n, cell in found[protocol].items() if n in rows}) for protocol in PROTOCOLS
-    }
+    here = {protocol: ranks({n: cell.iou for n, cell in found[protocol].items()}) for protocol in PROTOCOLS}
     lines, flat = [], []
     for network, row in rows.items():
         line = [row.label, "–" if row.printed is None else f"{row.printed:.2f}", there.get(network, "")]
@@ -76,7 +76,7 @@ def _column(number: int, column: Column, rows: Mapping[str, Row], ledger: Sequen
     here_head = tuple(name for protocol in PROTOCOLS for name in (f"here:\n{protocol}", "off", "rank"))
     head = ("network", "printed", "rank", *here_head)
     title = f"Table {ROMAN[number]}, {column.title}: IoU in percent, printed and here"
-    notes = tuple(_notes(number, column, rows, found, missing))
+    notes = tuple(_notes(number, column, found, left, missing))
     return Grid(title, head, tuple(lines), ("network",), notes, tuple(flat))
 
 
@@ -114,7 +114,7 @@ def ranks(values: Mapping[str, float | None]) -> dict[str, str]:
     }
 
 
-def _notes(number: int, column: Column, rows: Mapping, found: Mapping, missing: Mapping) -> Iterable[str]:
+def _notes(number: int, column: Column, found: Mapping, left: Mapping, missing: Mapping) -> Iterable[str]:
     yield f"here: {PUBLIC.get(column.data, column.data)}; paper: random parts of its sizes; {GROUPED}"
     if number == 3:
         yield UNFAIR
@@ -122,8 +122,9 @@ def _notes(number: int, column: Column, rows: Mapping, found: Mapping, missing: 
         yield "–: did not converge, as the paper says"
     for protocol in PROTOCOLS:
         for network, cell in found[protocol].items():
-            if network in rows:
-                yield f"{TITLES.get(network, network)}, {protocol}: {cell.how}"
+            yield f"{TITLES.get(network, network)}, {protocol}: {cell.how}"
+        if left[protocol]:
+            yield f"{protocol}, trained otherwise and in no cell: {'; '.join(left[protocol])}"
     if any(found.values()):
         yield CHOICE
     marks = {text for text, _ in missing.values()}
