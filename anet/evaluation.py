@@ -73,8 +73,8 @@ class Trial:
 
 
 def prepare(
-    model: Path, data: Path, task: str | None, free: bool, protocol: str | None, split_seed: int, threads: int,
-    engine: str | None = None, precision: str | None = None,
+    model: Path, data: Path, task: str | None, free: bool, protocol: str | None, split_seed: int | None,
+    threads: int, engine: str | None = None, precision: str | None = None,
 ) -> Trial:  # fmt: skip
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
     opened, dataset = open_model(model, threads, engine, precision), load(data, task, free)
@@ -83,8 +83,8 @@ def prepare(
     own = trained.get("split", {})
     same_data = trained.get("data", {}).get("digest") == digest
     if protocol is None and same_data:
-        protocol, split_seed = own["protocol"], own["seed"]
-    parts = split(dataset, protocol, split_seed)
+        protocol, split_seed = own["protocol"], own["seed"] if split_seed is None else split_seed
+    parts = split(dataset, protocol, split_seed or 0)
     own_split = (parts.protocol, parts.seed) == (own.get("protocol"), own.get("seed"))
     pictures = own.get("pictures") if same_data and own_split else None
     parts = fewer(parts, pictures, trained.get("seed", 0))  # the threshold sees no more labels than the training did
@@ -109,8 +109,8 @@ def check_fit(opened: OpenModel, dataset: Dataset, model: Path, data: Path) -> N
 
 def evaluate_model(
     model: Path, data: Path, task: str | None = None, free: bool = False, protocol: str | None = None,
-    split_seed: int = 0, part: str = "test", out: Path | None = None, report: Path | None = None, threads: int = 0,
-    history: list[dict] | None = None, more: tuple[Table, ...] = (), engine: str | None = None,
+    split_seed: int | None = None, part: str = "test", out: Path | None = None, report: Path | None = None,
+    threads: int = 0, history: list[dict] | None = None, more: tuple[Table, ...] = (), engine: str | None = None,
     precision: str | None = None, as_set: bool = False,
 ) -> Result:  # fmt: skip
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
@@ -118,9 +118,10 @@ def evaluate_model(
     The threshold is chosen on validation, and every region counts; with `as_set` both threshold and smallest area are
     the model's own, and large pictures are cut into tiles, as at the line.
 
-    Without `protocol`, the split with which the model was trained is taken when it was trained on these pictures. The
-    report shows curves from `history` and `more` tables. `engine` and `precision` choose among a bundle's. Raises
-    ModelError, OptionError, DataError, ImageError, OutputError.
+    Without `protocol`, that with which the model was trained is taken when it was trained on these pictures, and its
+    seed where no `split_seed` is given; else that is 0 by itself. The report shows curves from `history` and `more`
+    tables. `engine` and `precision` choose among a bundle's. Raises ModelError, OptionError, DataError, ImageError,
+    OutputError.
     """
     trial = prepare(model, data, task, free, protocol, split_seed, threads, engine, precision)
     opened, dataset, parts = trial.opened, trial.dataset, trial.parts

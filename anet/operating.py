@@ -44,7 +44,7 @@ class Operating:
 
 def choose_operating(
     model: Path, data: Path, aim: Aim, task: str | None = None, free: bool = False, protocol: str | None = None,
-    split_seed: int = 0, out: Path | None = None, write: bool = False, threads: int = 0,
+    split_seed: int | None = None, out: Path | None = None, write: bool = False, threads: int = 0,
 ) -> Operating:  # fmt: skip
     """Choose threshold and smallest area for `aim` on the validation part of `data`; the test part is not looked at.
 

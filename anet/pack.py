@@ -70,7 +70,7 @@ def held_out(bundle: Path, run: Path, data: Path | None) -> dict[str, Any]:
     from anet.training.run import read_plan
 
     plan, _ = read_plan(find_model(run).parent)
-    trial = prepare(bundle, data or Path(plan.data), plan.task, plan.free, None, 0, 0)
+    trial = prepare(bundle, data or Path(plan.data), plan.task, plan.free, None, None, 0)
     predict = trial.opened.at(trial.opened.threshold)
     return {
         name: figures(evaluate(predict, samples, trial.dataset.classes).scores, trial.dataset)

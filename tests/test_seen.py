@@ -22,6 +22,7 @@ from anet.training.checkpoint import Facts, load_model, save_model
 from anet.training.run import read_plan, write_plan
 from anet.training.train import resume, train
 from tests import layouts
+from tests.test_cli import anet
 from tests.tiny import make_set, tiny
 
 AIM = Aim(max_escape=0.9)
@@ -65,6 +66,22 @@ def test_a_model_is_held_to_its_own_split_without_a_word(trained, tmp_path):
     assert result.facts["pictures_trained_on"] == {"train": 0, "val": 0, "test": 0}
     assert "trained on" not in said(result) and '"seen"' not in (tmp_path / "out.json").read_text()
     assert choose_operating(path, root, AIM).choice.rows
+
+
+def test_another_split_seed_is_another_split_of_the_models_own_protocol(trained, tmp_path):
+    path, root = trained
+    asked = evaluate_model(path, root, split_seed=1)
+    assert (asked.facts["split"]["protocol"], asked.facts["split"]["seed"]) == ("paper", 1)
+    assert asked.facts["pictures_trained_on"]["test"] and "pictures scored were trained on" in said(asked)
+    with pytest.raises(DataError, match="--protocol paper --split-seed 0 is its own"):
+        choose_operating(path, root, AIM, split_seed=1)
+    assert anet("eval", path, root, "--split-seed", 1, "--out", tmp_path / "out.json").code == 0
+    assert json.loads((tmp_path / "out.json").read_text())["split"]["seed"] == 1
+    assert anet("threshold", path, root, "--split-seed", 1, "--max-escape", 0.9).code == 2
+    dataset = load(root)
+    later = model(tmp_path / "later.safetensors", dataset, split(dataset, "paper", 2))
+    assert evaluate_model(later, root).facts["split"]["seed"] == 2
+    assert evaluate_model(later, root, split_seed=0).facts["split"]["seed"] == 0
 
 
 def test_one_picture_more_does_not_make_trained_pictures_held_out_ones(trained):

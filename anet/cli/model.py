@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Data, Engine, Free, Model, Precision, Protocol, SplitSeed, Task, Threads
+from anet.cli.options import Data, Engine, Free, Model, OwnSplitSeed, Precision, Protocol, SplitSeed, Task, Threads
 from anet.errors import OptionError
 from anet.files import check_target, printable
 
@@ -87,7 +87,7 @@ def evaluate(
     task: Task = None,
     free: Free = False,
     protocol: Protocol = None,
-    split_seed: SplitSeed = 0,
+    split_seed: OwnSplitSeed = None,
     split: Annotated[str, typer.Option(help="Part to score: train, val or test.")] = "test",
     out: Annotated[Path | None, typer.Option(help="JSON file for the result.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML file with table and pictures, worst first.")] = None,

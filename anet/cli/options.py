@@ -29,6 +29,12 @@ Protocol = Annotated[
     str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
 ]
 SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
+OwnSplitSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Which split of the protocol; without both, that of the training on these pictures, else 0."
+    ),
+]
 Model = Annotated[
     Path,
     typer.Argument(callback=found, help="A run folder, a .safetensors file, a bundle, or a name of `anet models`."),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
+from anet.cli.options import Data, Free, Model, OwnSplitSeed, Protocol, Task, Threads
 from anet.errors import DataError
 from anet.files import check_target
 
@@ -18,7 +18,7 @@ def threshold(
     task: Task = None,
     free: Free = False,
     protocol: Protocol = None,
-    split_seed: SplitSeed = 0,
+    split_seed: OwnSplitSeed = None,
     max_escape: Annotated[float | None, typer.Option(help="Largest escape rate that must be shown, 0..1.")] = None,
     max_false: Annotated[float | None, typer.Option(help="Largest rate of false rejects to be shown, 0..1.")] = None,
     cost_miss: Annotated[float | None, typer.Option(help="Cost of a defective part that passes.")] = None,
