@@ -24,7 +24,8 @@ def print_breakdown(name: str, size: int, console: Console) -> None:
     table.add_column("", overflow="fold", max_width=70)
     for heading in ('"Parameters" / M', '"FLOPs" / G'):
         table.add_column(heading, justify="right", no_wrap=True)
-    clean = f"as written here, counted as {printed.counted_as} does"
+    clean = "built as print has it" if printed.trained else "as written here"
+    clean += f", counted as {printed.counted_as} does"
     table.add_row(clean, millions(cost.params_as_paper), giga(cost.as_paper))
     for each in printed.artefacts:
         table.add_row("+ " + each.what, millions(each.params(cost), "+"), giga(each.count(cost), "+"))

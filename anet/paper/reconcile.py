@@ -63,8 +63,9 @@ class Printed:
     """A network's printed columns of Tables IV to VII, and the way to them from the clean network.
 
     `verdict` is "exact" (every printed digit at both sizes), "near" (within 1 %) or "nearest" (the nearest known
-    reading; the deviation is printed). `make` builds the clean network for a picture of this size. `counter` gives the
-    paper's count as `counted_as` does: LSA-Net's is another one.
+    reading; the deviation is printed). `make` builds the clean network for a picture of this size; where that is not the
+    one that is trained at every size, `trained` is. `counter` gives the paper's count as `counted_as` does: LSA-Net's is
+    another one.
     """
 
     name: str
@@ -75,10 +76,15 @@ class Printed:
     verdict: str = "exact"
     counter: Counter = count
     counted_as: str = "ptflops 0.7.0"
+    trained: Callable[[], nn.Module] | None = None
 
     def clean(self, size: int) -> Complexity:
         """Count the network as it is written here."""
         return self.counter(self.make(size), size, size)
+
+    def true(self, cost: Complexity) -> Complexity:
+        """Count the network that is trained; `cost` is the clean one's, which nearly always is the same."""
+        return self.counter(self.trained(), cost.h, cost.w) if self.trained else cost
 
     def reconciled(self, cost: Complexity) -> tuple[int, int]:
         """Give parameters and count with all artefacts, from the clean network's cost."""

@@ -66,14 +66,15 @@ def costs(side: int) -> dict[str, Cost]:
     with torch.device("meta"):  # no weight is drawn
         clean = {name: printed.clean(side) for name, printed in PRINTED.items()}
         reconciled = {name: printed.reconciled(clean[name]) for name, printed in PRINTED.items()}
-    by_macs = sorted(clean, key=lambda name: clean[name].macs)
+        true = {name: printed.true(clean[name]) for name, printed in PRINTED.items()}
+    by_macs = sorted(true, key=lambda name: true[name].macs)
     by_flops = sorted(PRINTED, key=lambda name: PRINTED[name].flops_g[side])
     found = {}
     for name, printed in PRINTED.items():
         (params, paper_count), printed_flops = reconciled[name], printed.flops_g[side]
         found[name] = Cost(
-            printed.params_m, params, params / 1e6 / printed.params_m - 1, clean[name].params,
-            printed_flops, paper_count, paper_count / 1e9 / printed_flops - 1, clean[name].macs,
+            printed.params_m, params, params / 1e6 / printed.params_m - 1, true[name].params,
+            printed_flops, paper_count, paper_count / 1e9 / printed_flops - 1, true[name].macs,
             by_macs.index(name) + 1, by_flops.index(name) + 1,
         )  # fmt: skip
     return found
