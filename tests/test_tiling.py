@@ -6,6 +6,7 @@ import itertools
 import re
 import subprocess
 import sys
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from anet.errors import ImageError, ModelError, OptionError
 from anet.frame import Frame
 from anet.image import write_png
+from anet.runtime import ahead as ahead_room
 from anet.runtime import inspector as inspector_room
 from anet.runtime import web
 from anet.runtime.inspector import Inspector
@@ -239,6 +241,52 @@ def test_many_reads_only_a_few_pictures_ahead():
     assert len(asked) <= 4
     found.close()
     assert len(asked) <= 4
+
+
+def test_a_camera_that_is_gone_takes_no_verdict_with_it():
+    inspector, pictures = Inspector(exported(), threads=3), [noise(number, 8, 8) for number in range(3)]
+
+    def camera():
+        yield from pictures
+        raise OSError("the camera is gone")
+
+    found = []
+    with pytest.raises(OSError, match="is gone"):
+        found.extend(inspector.many(camera()))  # extended up to what is raised
+    assert [id(picture) for picture, _ in found] == [id(picture) for picture in pictures]
+    assert [np.array_equal(report.mask, inspector(picture).mask) for picture, report in found] == [True] * 3
+
+
+def test_what_is_finished_is_given_before_another_picture_is_taken(monkeypatch):
+    class AtOnce:
+        """A pool whose work is finished when it is begun, but for the second."""
+
+        def __init__(self, *_, **__):
+            self.futures = []
+
+        def submit(self, work, item):
+            self.futures.append(Future())
+            if len(self.futures) == 3:
+                self.futures[1].set_result(1)
+            if len(self.futures) != 2:
+                self.futures[-1].set_result(work(item))
+            return self.futures[-1]
+
+        def shutdown(self, **_):
+            pass
+
+    def source():
+        for number in range(5):
+            events.append(("taken", number))
+            yield number
+
+    events = []
+    monkeypatch.setattr(ahead_room, "ThreadPoolExecutor", AtOnce)
+    for item, result in ahead_room.ahead(lambda number: number, source(), 4):
+        assert item == result
+        events.append(("given", item))
+    order = [("taken", 0), ("given", 0), ("taken", 1), ("taken", 2), ("given", 1), ("given", 2)]
+    assert events == [*order, ("taken", 3), ("given", 3), ("taken", 4), ("given", 4)]
 
 
 # webs

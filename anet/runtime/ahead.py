@@ -13,16 +13,26 @@ Result = TypeVar("Result")
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 0) -> Iterator[tuple[Item, Result]]:
     """Give each item with `work(item)`, in order; `threads` (0: one a core) work, at most one result each waits.
 
-    What `work` raises is raised when its item's turn comes. When the caller stops, no further item is begun.
+    What is finished is given before another item is taken. What `work` raises is raised when its item's turn comes; what
+    `items` raises, after the results of all that was begun. When the caller stops, no further item is begun.
     """
     threads = threads or len(os.sched_getaffinity(0))
     begun: deque[tuple[Item, Future[Result]]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="anet")
+    source = iter(items)
     try:
-        for item in items:
-            begun.append((item, pool.submit(work, item)))
-            if len(begun) > threads:
+        while True:
+            while begun and (len(begun) > threads or begun[0][1].done()):
                 yield _finished(begun)
+            try:
+                item = next(source)
+            except StopIteration:
+                break
+            except Exception:
+                while begun:  # a camera that is gone takes no verdict with it
+                    yield _finished(begun)
+                raise
+            begun.append((item, pool.submit(work, item)))
         while begun:
             yield _finished(begun)
     finally:
