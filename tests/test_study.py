@@ -251,6 +251,18 @@ def test_a_plan_of_which_no_run_can_begin_is_refused_before(tmp_path, root):
     assert check_plan(plan_file(tmp_path, [0], init="anet-surface", pictures=10), root).ok
 
 
+def test_a_step_that_no_network_of_a_plan_can_do_is_a_fault_once(tmp_path, root):
+    path = plan_file(tmp_path, [0, 1], batch=1)
+    path.write_text(path.read_text().replace('["anet"]', '["anet", "stdc"]'))
+    (fault,) = check_plan(path, root).faults
+    assert str(fault).startswith("network 'stdc': stdc cannot train with batch 1 at size 224 (")
+    (fault,) = check_plan(plan_file(tmp_path, [0], size=100_000_000), root).faults
+    assert str(fault) == "network 'anet': size is 100000000: 8192 at most works"
+    path = plan_file(tmp_path, [0], batch=2**31 - 1, size=8192)
+    path.write_text(path.read_text().replace('["anet"]', '["unet"]'))
+    assert str(check_plan(path, root).faults[0]).endswith("): less works")
+
+
 # --- the ledger ---
 
 

@@ -284,6 +284,7 @@ def never(monkeypatch):
         ({"network": "anett"}, "anet"),
         ({"recipe": "stron"}, "strong"),
         ({"size": 100}, "128"),
+        ({"size": 100_000_000}, "8192 at most"),
         ({"device": "tpu"}, "cpu"),
         ({"precision": "fp8"}, "bf16"),
         ({"precision": "fp16"}, "GPU"),

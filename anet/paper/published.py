@@ -113,8 +113,9 @@ PRINTED: dict[str, Printed] = {
             "swin-unet", 27.17, {224: 5.88, 512: 26.41}, lambda size: SwinUnet(window=8 if size == 512 else 7),
             (
                 Artefact(
-                    "at 512 the printed count is of window 8, which divides its maps (the network here, as it is trained,"
-                    " pads them to window 7), whose parameters would print as 27.18: window 7's were carried over",
+                    "at 512 the printed count is of window 8, which divides its maps (the network here, as it is"
+                    " trained, pads them to window 7), whose parameters would print as 27.18: window 7's were carried"
+                    " over",
                     params=params_in_place_of(lambda: SwinUnet(window=7)),
                 ),
                 Artefact(

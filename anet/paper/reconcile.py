@@ -63,9 +63,9 @@ class Printed:
     """A network's printed columns of Tables IV to VII, and the way to them from the clean network.
 
     `verdict` is "exact" (every printed digit at both sizes), "near" (within 1 %) or "nearest" (the nearest known
-    reading; the deviation is printed). `make` builds the clean network for a picture of this size; where that is not the
-    one that is trained at every size, `trained` is. `counter` gives the paper's count as `counted_as` does: LSA-Net's is
-    another one.
+    reading; the deviation is printed). `make` builds the clean network for a picture of this size; where
+    that is not the one that is trained at every size, `trained` is. `counter` gives the paper's count as `counted_as`
+    does: LSA-Net's is another one.
     """
 
     name: str

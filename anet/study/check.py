@@ -1,4 +1,4 @@
-"""Whether the runs of a plan could begin: its data and the models to start from, looked at before hours of work."""
+"""Whether the runs of a plan could begin: data, models to start from, shapes of a step, before hours of work."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from anet.errors import AnetError
 from anet.files import printable
 from anet.runtime.verdicts.rules_file import Fault
 from anet.study.plan import Plan, Run, look_at_plan
+from anet.training.recipes import RECIPES
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class PlanCheck:
 
 
 def check_plan(path: Path, data_root: Path) -> PlanCheck:
-    """Find every fault of a plan, its data and models to start from included.
+    """Find every fault of a plan, its data, models to start from and shapes of a step included.
 
     Raises OptionError for a file that cannot be read at all.
     """
     plan, faults = look_at_plan(Path(path))
     reasons = {(f"data {run.data!r}", reason) for run, reason in data_faults(plan, data_root).items()}
     reasons |= {(f"init {init!r}", reason) for init, reason in start_faults(plan)}
+    reasons |= {(f"network {network!r}", reason) for network, reason in step_faults(plan)}
     faults += tuple(Fault("error", printable(where), printable(reason)) for where, reason in sorted(reasons))
     return PlanCheck(Path(path), len(plan.runs), faults)
 
@@ -104,3 +106,16 @@ def start_faults(plan: Plan) -> Iterator[tuple[str, str]]:
             check_start(open_start(init), network)
         except AnetError as error:
             yield init, str(error)
+
+
+def step_faults(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Give each network that cannot do a step with the batch and size of some run, and why."""
+    from anet.nets import aux_by_default
+    from anet.training.train import check_step
+
+    steps = ((run.network, run.batch or RECIPES[run.recipe].batch, run.size) for run in plan.runs)
+    for network, batch, size in dict.fromkeys(steps):
+        try:
+            check_step(network, aux_by_default(network), batch, size)
+        except AnetError as error:
+            yield network, str(error)

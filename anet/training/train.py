@@ -33,6 +33,7 @@ from anet.training.run import Plan
 from anet.training.start import START, Start, check_start, keep_start, read_start
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+MOST_SIDE = 8192  # pixels of a network's input in training: far beyond what a GPU's memory holds
 COMPILE_PIXELS = 16_000 * 224 * 224
 """From this many pixels of planned steps on, torch.compile pays on 2 cores: it costs 1 to 3 minutes once and then saves
 about 30 % of a step (`anet bench train` measures it)."""
@@ -114,15 +115,21 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
 
 
 def check_step(name: str, aux: bool, batch: int, size: int) -> None:
-    """Try the shapes of one step, before anything is made. Raises OptionError: unknown network, sides, batch of one."""
+    """Try the shapes of one step, before anything is made.
+
+    Raises OptionError: unknown network, sides, a batch of one where one is too few, more than any memory holds.
+    """
+    if size > MOST_SIDE:
+        raise OptionError(f"size is {size}: {MOST_SIDE} at most works")
     with torch.device("meta"):
         network = build(name, 1, aux).train()
         try:
             network(torch.empty(batch, 3, size, size))
-        except ValueError as error:  # BatchNorm of a map of 1x1 has nothing to average in a batch of one
-            reason = str(error).splitlines()[0]
+        except (ValueError, RuntimeError) as error:
+            # BatchNorm of a map of 1x1 has nothing to average in a batch of one; bytes of a map beyond 64 bits
+            reason, works = str(error).splitlines()[0], "more" if isinstance(error, ValueError) else "less"
             raise OptionError(
-                f"{name} cannot train with batch {batch} at size {size} ({reason}): more works"
+                f"{name} cannot train with batch {batch} at size {size} ({reason}): {works} works"
             ) from error
 
 
