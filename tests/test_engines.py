@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -474,3 +476,43 @@ def test_the_network_itself_is_exported_for_both_engines(tmp_path):
     bundle = export_bundle(network(2), facts(h=32, w=32), tmp_path / "model", frames(2, 32), ("openvino", "onnx"))
     figures = read_card(bundle).parity
     assert figures["onnxruntime f32"]["max_difference"] < 1e-5
+
+
+def test_frames_that_need_more_memory_together_than_there_is_are_answered_one_after_another(monkeypatch):
+    """A run that finds no room waits until it is alone; another fault is no reason to try again."""
+    pytest.importorskip("onnxruntime")
+    engine = Engine(bundle_of(), threads=1, engine="onnxruntime", streams=4, settings=Settings())
+    session, entered, lock, alone = engine._engine.session, [0], threading.Lock(), []
+
+    class Crowded:
+        def run(self, asked, given, options=None):
+            with lock:
+                entered[0] += 1
+                inside = entered[0]
+            try:
+                time.sleep(0.05)
+                alone.append(options is not None and inside == 1)
+                if options is None:
+                    raise RuntimeError("Failed to allocate memory for requested buffer of size 1")
+                return session.run(asked, given, options)
+            finally:
+                with lock:
+                    entered[0] -= 1
+
+    wanted = [engine.probs(frame) for frame in frames(6)]
+    monkeypatch.setattr(engine._engine, "session", Crowded())
+    found = list(engine.stream(frames(6)))
+    assert all(np.array_equal(one, two) for one, two in zip(found, wanted, strict=True))
+    assert sum(alone) == 6 and len(alone) == 12
+
+    class Broken:
+        runs = 0
+
+        def run(self, *_):
+            Broken.runs += 1
+            raise RuntimeError("a node is broken")
+
+    monkeypatch.setattr(engine._engine, "session", Broken())
+    with pytest.raises(ModelError, match="a node is broken"):
+        engine.probs(frames(1)[0])
+    assert Broken.runs == 1

@@ -17,9 +17,10 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export import deployable, parity
 from anet.export.convert import convert
 from anet.export.deployable import export_bundle
+from anet.export.parity import why_no_half
 from anet.nets import ANet
 from anet.nets.deployable import Deployable
-from anet.runtime.card import Card, read_bundle
+from anet.runtime.card import Card, check_bundle, read_bundle
 from anet.runtime.engine import Engine
 from anet.runtime.engines.compiled import ov
 
@@ -177,6 +178,44 @@ def test_a_really_different_graph_is_found_out(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="differs from torch"):
         export_bundle(Tiny(), facts(), tmp_path / "model", frames(1))
     assert list(tmp_path.iterdir()) == []
+
+
+class Steep(nn.Module):
+    """A sound network in float32, whose weights half precision cannot hold: some of a layer are huge, some tiny."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 1, 1)
+        with torch.no_grad():
+            self.one.weight[:4] *= 1e-9
+            self.one.bias[:4] *= 1e-9
+            self.two.weight[:, :4] *= 1e9
+
+    def forward(self, x):
+        return self.two(self.one(x))
+
+
+def test_weights_that_half_precision_spoils_are_left_out_or_refused(tmp_path):
+    torch.manual_seed(0)
+    steep = Steep().eval()
+    for formats in (("f16",), ("whole",)):
+        with pytest.raises(ModelError, match=r"half precision changes the answers: .* of pixels are equal"):
+            export_bundle(steep, facts(), tmp_path / "model", frames(2), formats)
+    assert not list(tmp_path.iterdir())
+    bundle = export_bundle(steep, facts(), tmp_path / "model", frames(2), ("openvino", "f16"))
+    card = check_bundle(bundle)
+    assert "of pixels are equal" in card.left_out["f16"] and not list(bundle.glob("*f16*"))
+    assert "of pixels are equal" in (bundle / "CARD.md").read_text()
+
+
+@pytest.mark.parametrize(("after", "share", "says"), [
+    (0.698, 0.9999, None), (0.696, 1.0, "IoU falls from 70.00 to 69.60"), (0.71, 0.99, "99.00% of pixels"),
+    (None, 0.99, "99.00% of pixels"), (None, 0.9995, None),
+])  # fmt: skip
+def test_half_precision_is_judged_by_iou_and_by_pixels(after, share, says):
+    figures = {"torch": {"iou": None if after is None else 0.7}, "half": {"iou": after, "equal_share": share}}
+    reason = why_no_half(figures, "half", 0.3)
+    assert reason is None if says is None else reason is not None and says in reason
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -17,7 +17,17 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
 from anet.export.native import native_weights
 from anet.export.page import page
-from anet.export.parity import Shown, check_equal, iou_of, loss_bound, parity, speed, torch_probs, why_not_kept
+from anet.export.parity import (
+    Shown,
+    check_equal,
+    iou_of,
+    loss_bound,
+    parity,
+    speed,
+    torch_probs,
+    why_no_half,
+    why_not_kept,
+)
 from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, printable, sha256
 from anet.frame import Frame, channels_of
@@ -37,6 +47,7 @@ FORMATS |= {"whole": ("openvino", "f16")}  # norms not folded: `anet.export.weig
 FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32"), "bf16": ("native", "bf16")}
 NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
 ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32"}  # kept where they pay -> beside what
+HALF = "openvino f16"
 RECOMMENDED = ("openvino f32", "native f32", *ROUNDED)
 MAX_DROP = 0.3  # points of IoU that those of ROUNDED may lose
 
@@ -138,7 +149,8 @@ def _proven(
 ) -> Card:
     """Hold every model in `made` against torch; give the card with the figures.
 
-    Those of ROUNDED are removed where they are not worth it. Raises ModelError.
+    Those of ROUNDED are removed where they are not worth it, and half precision where it does not do. Raises
+    ModelError.
     """
     engines = {
         f"{engine} {precision}": Engine(made, 0, precision, engine, settings=Settings())
@@ -156,23 +168,31 @@ def _proven(
         plain = functools.partial(torch_probs, deployable)
         figures[AS_TRAINED] = {"iou": iou_of(plain, samples, card, lambda h, w: Frame(card.train_px))}
     figures["bound_on"] = len(samples) + len(seen)
+    left_out = dict(card.left_out)
+    if HALF in engines and (reason := why_no_half(figures, HALF, max_drop)):
+        if len(engines) == 1:
+            raise ModelError(f"half precision changes the answers: {reason}; format openvino keeps the weights whole")
+        left_out["f16"] = reason
+        _remove(made, HALF)
     for name in ROUNDED.keys() & engines.keys():
         figures[name]["loss_bound"] = loss_bound(engines[ROUNDED[name]], engines[name], [*samples, *seen], card)
     image = _image(samples[0], card)
     timed = speed(engines, card.frame(*image.shape[:2]).image(image))
-    left_out = dict(card.left_out)
     for name in ROUNDED.keys() & engines.keys():
-        engine, precision = name.split()
-        reason = why_not_kept(name, ROUNDED[name], figures, timed, max_drop)
-        if reason is not None:
-            left_out[precision] = reason
-            for file in MODELS[engine][precision]:
-                (made / file).unlink()
+        if reason := why_not_kept(name, ROUNDED[name], figures, timed, max_drop):
+            left_out[name.split()[1]] = reason
+            _remove(made, name)
     kept = [name for name in engines if name in RECOMMENDED and name.split()[1] not in left_out]
     return replace(
         card, parity=figures, speed=timed, left_out=left_out, precision="int8" if "openvino int8" in kept else "f32",
         fastest=tuple(sorted(kept, key=lambda name: timed[name]["median_ms"])),
     )  # fmt: skip
+
+
+def _remove(made: Path, name: str) -> None:
+    engine, precision = name.split()
+    for file in MODELS[engine][precision]:
+        (made / file).unlink()
 
 
 def _sealed(made: Path, card: Card) -> Card:

@@ -19,6 +19,7 @@ from anet.scoring.metrics import Scores, confusion, score
 
 TOLERANCE = 1e-4  # largest difference of a probability between torch and a float32 engine
 EQUAL_SHARE = 0.9999  # least share of pixels with the same class
+HALF_SHARE = 0.999  # the same with weights in half precision
 ROUNDS, SECONDS = 41, 5.0  # of the interleaved timing: at most
 CERTAINTY, DRAWS = 0.95, 1000  # of the bound on what rounding loses
 Probs = Callable[[np.ndarray], np.ndarray]
@@ -154,6 +155,20 @@ def speed(engines: Mapping[str, Engine], frame: np.ndarray) -> dict[str, Any]:
         for name, took in times.items()
     }
     return {"machine": machine(), "frame": list(frame.shape[:2]), **found}
+
+
+def why_no_half(figures: Mapping[str, Any], name: str, max_drop: float) -> str | None:
+    """Say why weights in half precision cannot stand for the float32 ones; None when they can.
+
+    Ordinary weights change one pixel in 50,000; those beyond half precision's range or steps change many. `max_drop`
+    as in `why_not_kept`.
+    """
+    before, after, share = figures["torch"]["iou"], figures[name]["iou"], figures[name]["equal_share"]
+    if before is not None and 100 * (before - after) > max_drop:
+        return f"IoU falls from {100 * before:.2f} to {100 * after:.2f} on validation: {max_drop:g} points are allowed"
+    if share < HALF_SHARE:
+        return f"{share:.2%} of pixels are equal to torch's: at least {HALF_SHARE:.1%} are asked for"
+    return None
 
 
 def why_not_kept(

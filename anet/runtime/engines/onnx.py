@@ -1,7 +1,12 @@
 """ONNX Runtime as an engine: for ARM and small installs. It needs the extra "onnx"."""
 
+import os
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +14,8 @@ from anet.errors import ModelError, OptionError
 from anet.runtime.card import Card
 
 ENDLESS = (b"\x22\x04Loop", b"\x22\x04Scan")  # operators that a file can make run for ever; the export writes none
-SMALL, MOST = 2**26, 2**30  # bytes: a file up to here (A-Net's has 2 MB) gets this much memory at most while it runs
+SMALL, LEAST = 2**26, 2**30  # bytes: a file up to here (A-Net's has 2 MB) runs in bounded memory, this or more
+SHARE = 4  # ... of all memory: eight pictures of 2000 px at once need more than a gigabyte
 OUTSIDE = b"\x0a\x08location\x12"  # in ONNX, weights in other files: a key "location", then a path
 
 
@@ -49,9 +55,7 @@ class OnnxRuntime:
         self.pool = ThreadPoolExecutor(self.depth, "anet-onnx")
 
     def begin(self, frames: np.ndarray) -> Future:
-        return self.pool.submit(
-            self.session.run, self.given, {self.asked: frames.copy()}
-        )  # the caller may reuse its own
+        return self.pool.submit(self._answer, frames.copy())  # the caller may reuse its own
 
     def end(self, begun: Future) -> np.ndarray:
         try:
@@ -62,6 +66,54 @@ class OnnxRuntime:
     def run(self, frames: np.ndarray) -> np.ndarray:
         return self.end(self.begin(frames))
 
+    def _answer(self, frames: np.ndarray) -> list[np.ndarray]:
+        """Answer beside others where there is room, else alone: large frames at once may need more than there is."""
+        given = {self.asked: frames}
+        try:
+            with _room.shared():
+                return self.session.run(self.given, given)
+        except Exception as error:
+            if "allocate" not in str(error):
+                raise
+        with _room.alone():
+            return self.session.run(self.given, given, _giving_back())
+
+
+class _Room:
+    """The bounded memory, for many at once or for one alone."""
+
+    def __init__(self) -> None:
+        self.changed, self.inside = threading.Condition(), 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self.changed:
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.inside -= 1
+                self.changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self.changed:  # who wants to come in waits meanwhile
+            self.changed.wait_for(lambda: not self.inside)
+            yield
+
+
+_room = _Room()
+
+
+def _giving_back() -> Any:
+    """Give the options of a run after which memory that nobody uses is given back."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
 
 @cache
 def _bounded_memory() -> None:
@@ -69,7 +121,8 @@ def _bounded_memory() -> None:
     import onnxruntime as ort
 
     where = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    ort.create_and_register_allocator(where, ort.OrtArenaCfg({"max_mem": MOST}))
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ort.create_and_register_allocator(where, ort.OrtArenaCfg({"max_mem": max(LEAST, machine // SHARE)}))
 
 
 def _reason(error: Exception) -> str:
