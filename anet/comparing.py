@@ -73,8 +73,14 @@ def _row(shared: tuple[str, ...], one: Training, base: Training) -> tuple[str, .
         (", ".join(called), str(len(results)), f"{iou:.1f}")
         for (called, results), iou in ((one, found.one), (base, found.other))
     )
-    interval = f"{found.low:+.1f} to {found.high:+.1f}"
-    return (*shared[:4], *left, *right, f"{found.points:+.1f}", interval, SAID[found.told])
+    points, interval = _signed(found.told, found.points), _signed(found.told, found.low, found.high)
+    return (*shared[:4], *left, *right, points, interval, SAID[found.told])
+
+
+def _signed(told: int, *values: float) -> str:
+    """Give points with a decimal; with two where one would show 0.0 against what is told apart from it."""
+    decimals = 2 if told and any(round(value, 1) == 0 for value in values) else 1
+    return " to ".join(f"{value:+.{decimals}f}" for value in values)
 
 
 def _pictures(content: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from anet.comparing import against
 from anet.errors import DataError, OptionError
 from anet.results import END, read, summary, table
-from anet.scoring.paired import paired
+from anet.scoring.paired import Difference, paired
 from tests.test_cli import anet
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +101,24 @@ def test_the_table_compares_what_was_trained_alike_over_all_seeds(tmp_path):
     assert float(points) == pytest.approx(float(own) - float(its), abs=0.11)
     low, high = map(float, interval.split(" to "))
     assert low <= float(points) <= high < 0
+
+
+@pytest.mark.parametrize(
+    ("low", "points", "high", "shown"),
+    [
+        (0.03, 0.63, 1.42, ["+0.6", "+0.03 to +1.42", "ahead"]),
+        (0.01, 0.04, 0.32, ["+0.04", "+0.01 to +0.32", "ahead"]),
+        (-1.42, -0.63, -0.03, ["-0.6", "-1.42 to -0.03", "behind"]),
+        (0.06, 0.63, 1.42, ["+0.6", "+0.1 to +1.4", "ahead"]),
+        (-0.03, 0.63, 1.42, ["+0.6", "-0.0 to +1.4", "not told apart"]),
+    ],
+)
+def test_a_bound_shows_no_zero_against_what_is_said(tmp_path, monkeypatch, low, points, high, shown):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b")
+    found = Difference(70.0, 70.0 - points, low, high)
+    monkeypatch.setattr("anet.comparing.paired", lambda *given: found)
+    assert cells(against(tmp_path, "anet"))[0][-3:] == shown
 
 
 def test_a_changed_recipe_or_start_is_compared_with_the_recipe_as_it_is(tmp_path):
