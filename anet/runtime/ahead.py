@@ -13,8 +13,8 @@ Result = TypeVar("Result")
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 0) -> Iterator[tuple[Item, Result]]:
     """Give each item with `work(item)`, in order; `threads` (0: one a core) work, at most one result each waits.
 
-    What is finished is given before another item is taken. What `work` raises is raised when its item's turn comes; what
-    `items` raises, after the results of all that was begun. When the caller stops, no further item is begun.
+    What is finished is given before another item is taken. What `work` raises is raised when its item's turn comes, and
+    what `items` raises after the results of all that was begun. When the caller stops, no further item is begun.
     """
     threads = threads or len(os.sched_getaffinity(0))
     begun: deque[tuple[Item, Future[Result]]] = deque()

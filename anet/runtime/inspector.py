@@ -178,7 +178,7 @@ class Inspector:
 
         Gives each picture with its report, or with the ImageError or ModelError that there is instead. Memory does not
         grow with their number, and pictures of more than AHEAD_PX pixels are read one at a time. A few are taken ahead:
-        an array must stay as it is until its report comes. What `pictures` raises comes after the reports of those taken.
+        an array must stay as it is until its report comes. What `pictures` raises comes after the reports of all taken.
         """
         return self.look_ahead(pictures, lambda _, report: report)
 
