@@ -5,8 +5,11 @@ import json
 import os
 import re
 import shutil
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,12 +29,14 @@ from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.measure import find_defects
 from anet.runtime.results import inspect_paths
 from anet.runtime.verdicts import bundled_rules
+from anet.runtime.verdicts import gaps as gaps_room
+from anet.runtime.verdicts import zones as zones_room
 from anet.runtime.verdicts.bundled_rules import RULES, add_rules
 from anet.runtime.verdicts.gaps import closest
 from anet.runtime.verdicts.rules import VERDICTS, Rule, Rules, any_defect
 from anet.runtime.verdicts.rules_check import check_rules, replay
 from anet.runtime.verdicts.rules_file import RULE_KEYS, look_at_rules, parse_rules, read_rules
-from anet.runtime.verdicts.zones import Zone, pixels_of, polygon_faults
+from anet.runtime.verdicts.zones import Zone, polygon_faults
 from tests.test_export import exported, facts, frames, lively
 
 NAMES = ("background", "scratch", "pore")
@@ -50,6 +55,36 @@ def measured(mask: np.ndarray, scale: tuple[float, float] | None = None):
     probs = np.full((*mask.shape, 3), 0.05, np.float32)
     np.put_along_axis(probs, mask[..., None].astype(np.intp), 0.9, axis=2)
     return find_defects(mask, Answer(probs, *mask.shape), 0, NAMES, scale=scale)
+
+
+def painted(defect, mask: np.ndarray) -> np.ndarray:
+    """Give all pixels of a defect, `(h, w) bool`: what its runs must come to."""
+    labels = cv2.connectedComponents((mask == defect.class_id).astype(np.uint8), connectivity=8)[1]
+    return labels == labels[tuple(defect.runs[0, :2])]
+
+
+def unknown_runs(defects) -> list:
+    """Give defects as `rules check --report` has them."""
+    return [SimpleNamespace(**one.to_dict() | {"runs": None}) for one in defects]
+
+
+def long_defects(h: int, w: int):
+    """Give an oblique scratch of 3 pixels through all rows of a web, and a speck 4 pixels to its right."""
+    (one,) = scene((1, 0, 0, 3, 1))[1]
+    row = np.arange(h)
+    start = row * (w - 10) // h
+    scratch = replace(one, box=(0, 0, int(start[-1]) + 3, h), runs=np.stack([row, start, start + 3], axis=1))
+    y, x = h // 2, int(start[h // 2]) + 7
+    return scratch, replace(one, box=(x, y, x + 1, y + 1), runs=np.array([[y, x, x + 1]]))
+
+
+def peak_of(work) -> tuple[Any, float]:
+    """Give what `work` gives, and how many MB it held at most."""
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
 
 
 def rules_of(text: str, **files: bytes) -> Rules:
@@ -112,8 +147,7 @@ def test_a_limit_in_mm_that_is_just_met_is_kept_whatever_the_scale(thousandths, 
     rules = (Rule("kept", "reject", limits), Rule("counted", "warn", {"max_count": 1}, least=least))
     verdict, reasons = Rules(rules).decide(defects, mask, (mm, mm))
     assert verdict == "warn" and [one.rule for one in reasons] == ["counted"]
-    plain = [SimpleNamespace(**one.to_dict() | {"runs": None}) for one in defects]  # as `rules check --report` has them
-    assert Rules(rules).decide(plain, mask, (mm, mm)) == (verdict, reasons)
+    assert Rules(rules).decide(unknown_runs(defects), mask, (mm, mm)) == (verdict, reasons)
 
 
 def test_a_score_that_is_just_met_is_met_though_it_is_no_binary_number():
@@ -185,19 +219,29 @@ def test_a_distance_in_mm_follows_the_scale_of_each_axis():
     st.floats(0.02, 0.3),
     st.sampled_from([1.0, 2.5, 6.0, 50.0]),
     st.sampled_from([(1.0, 1.0), (0.5, 2.0), (3.0, 0.7)]),
+    st.sampled_from([1, 3, 256]),
 )
-def test_the_smallest_gap_is_that_of_all_pairs_of_pixels(seed, share, below, scale):
+def test_the_smallest_gap_is_that_of_all_pairs_of_pixels(seed, share, below, scale, some):
     rng = np.random.default_rng(seed)
     mask = (rng.random((14, 17)) < share).astype(np.uint8) * rng.integers(1, 3, (14, 17), np.uint8)
     defects = measured(mask)
-    points = [np.argwhere(pixels_of(one, mask)) + np.array([one.box[1], one.box[0]]) for one in defects]
+    points = [np.argwhere(painted(one, mask)) for one in defects]
     assert [len(one) for one in points] == [one.area_px for one in defects]
     gaps = [
         np.hypot(*(np.abs(a[:, None] - b[None]) - 1).clip(0).transpose(2, 0, 1) * np.reshape(scale, (2, 1, 1))).min()
         for a, b in itertools.combinations(points, 2)
     ]
-    found, least = closest(defects, mask, scale, below), min(gaps, default=below)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaps_room, "SOME", some)
+        found, least = closest(defects, mask, scale, below), min(gaps, default=below)
+        assert closest(unknown_runs(defects), mask, scale, below) == found
     assert (found[0] if found else None) == (pytest.approx(least) if least < below else None)
+
+
+def test_a_distance_on_a_web_takes_memory_for_runs_and_not_for_boxes():
+    defects, nothing = long_defects(100_000, 4096), np.broadcast_to(np.uint8(0), (100_000, 4096))
+    found, megabytes = peak_of(lambda: closest(defects, nothing, 1.0, 5.0))
+    assert found == (4.0, 0, 1) and megabytes < 20
 
 
 @settings(max_examples=60, deadline=None)
@@ -244,6 +288,37 @@ def test_one_pixel_in_a_zone_is_in_it_and_its_box_alone_is_not():
     assert decide(corner + rule, mask, defects)[0] == "accept"
     assert decide(touched + rule, mask, defects)[0] == "reject"
     assert decide(corner + rule.replace("max_length_px = 10", "max_count = 0"), mask, defects)[1][0].defects == (2,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.floats(0.02, 0.3),
+    st.lists(st.tuples(st.integers(0, 17), st.integers(0, 14)), min_size=3, max_size=7, unique=True),
+    st.booleans(),
+    st.sampled_from([1, 40, 2**20]),
+)
+def test_a_zone_holds_the_defects_of_which_a_pixel_is_inside(seed, share, points, drawn, at_once):
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((14, 17)) < share).astype(np.uint8) * rng.integers(1, 3, (14, 17), np.uint8)
+    defects, zone = measured(mask), Zone("z", tuple((float(x), float(y)) for x, y in points))
+    if drawn:
+        zone = Zone("z", mask=rng.random((14, 17)) < 0.1, mask_file="z.png")
+    inside = zone.inside((0, 0, 17, 14), 14, 17)
+    held = [bool((painted(one, mask) & inside).any()) for one in defects]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zones_room, "AT_ONCE", at_once)
+        assert [zone.holds(one, mask) for one in defects] == held
+        assert [zone.holds(one, mask) for one in unknown_runs(defects)] == held
+
+
+def test_a_zone_looks_at_a_large_defect_in_bands_of_rows():
+    (scratch, speck), nothing = long_defects(20_000, 4096), np.broadcast_to(np.uint8(0), (20_000, 4096))
+    zone = Zone("right", ((0.5, 0.0), (1.0, 0.0), (1.0, 0.4), (0.5, 0.4)), shares=True)  # the scratch passes below it
+    held, megabytes = peak_of(lambda: [zone.holds(one, nothing) for one in (scratch, speck)])
+    assert held == [False, False] and megabytes < 40
+    low = replace(zone, polygon=((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)))
+    assert low.holds(scratch, nothing) and low.holds(speck, nothing)
 
 
 def test_a_picture_that_a_zone_does_not_fit_gets_no_verdict_even_without_defects(tmp_path):

@@ -12,6 +12,7 @@ from anet.errors import ImageError
 from anet.runtime.measuring.measure import Defect
 
 MOST_POINTS = 1000
+AT_ONCE = 2**20  # pixels that are looked at in one go
 Points = tuple[tuple[float, float], ...]
 
 
@@ -59,28 +60,40 @@ class Zone:
 
     def holds(self, defect: Defect, mask: np.ndarray) -> bool:
         """Say whether one pixel at least of a defect found in `mask`, `(h, w) uint8` class ids, is inside."""
-        inside = self.inside(defect.box, *mask.shape)
-        return bool(inside.any()) and (bool(inside.all()) or bool(inside[pixels_of(defect, mask)].any()))
+        x0, y0, x1, y1 = defect.box
+        step, runs = max(1, AT_ONCE // max(1, x1 - x0)), None
+        for top in range(y0, y1, step):
+            bottom = min(top + step, y1)
+            inside = self.inside((x0, top, x1, bottom), *mask.shape)
+            if not inside.any():
+                continue
+            if inside.all():
+                return True  # each row of the box has a pixel of the defect
+            runs = runs_in(defect, mask) if runs is None else runs
+            row, start, stop = (runs[slice(*np.searchsorted(runs[:, 0], (top, bottom)))] - (top, x0, x0)).T
+            before = np.pad(np.cumsum(inside, axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+            if (before[row, start] < before[row, stop]).any():
+                return True
+        return False
 
 
-def pixels_of(defect: Defect, mask: np.ndarray) -> np.ndarray:
-    """Give the pixels of a defect inside its box, `(y1 - y0, x1 - x0) bool`, from its runs or its mask.
+def runs_in(defect: Defect, mask: np.ndarray) -> np.ndarray:
+    """Give the runs of a defect, `(N, 3)` of row, start and stop, row by row: its own, or those that its mask holds.
 
     In the mask: of all regions of its class there, it alone reaches all four sides; two that did would have to cross.
+    Raises ValueError where none does.
     """
-    x0, y0, x1, y1 = defect.box
     if defect.runs is not None:
-        change = np.zeros((y1 - y0, x1 - x0 + 1), np.int8)
-        row, start, stop = (defect.runs - (y0, x0, x0)).T
-        change[row, start] += 1
-        change[row, stop] -= 1  # no run of the same row begins where another ends
-        return np.cumsum(change, axis=1, dtype=np.int8)[:, :-1].view(bool)
+        return defect.runs
+    x0, y0, x1, y1 = defect.box
     same = (mask[y0:y1, x0:x1] == defect.class_id).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(same, connectivity=8)
     spans = (stats[1:, cv2.CC_STAT_WIDTH] == x1 - x0) & (stats[1:, cv2.CC_STAT_HEIGHT] == y1 - y0)
     if not spans.any():
         raise ValueError("the mask is not the one in which the defect was found")
-    return labels == 1 + int(spans.argmax())
+    change = np.diff(np.pad(labels == 1 + int(spans.argmax()), ((0, 0), (1, 1))).view(np.int8), axis=1)
+    (row, start), stop = np.nonzero(change > 0), np.nonzero(change < 0)[1]
+    return np.stack([row + y0, start + x0, stop + x0], axis=1)
 
 
 def polygon_faults(points: Points, shares: bool) -> Iterator[str]:
