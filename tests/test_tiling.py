@@ -175,6 +175,20 @@ def test_tiles_give_the_same_bits_whatever_the_threads_and_streams():
         assert set(one.timing_ms) == {"decode", "pre", "infer", "post"} and min(one.timing_ms.values()) >= 0
 
 
+@pytest.mark.parametrize("view", [np.s_[:], np.s_[:, ::-1]], ids=["array", "view"])
+def test_probabilities_of_an_array_that_was_filled_again_are_refused(tmp_path, inspector, view):
+    buffer = blobs(0, 150, 170)
+    write_png(tmp_path / "a.png", buffer)
+    report, of_file = inspector(buffer[view]), inspector(tmp_path / "a.png")
+    probs = report.probs()
+    assert report.view.tiles > 1 and np.array_equal(report.probs(), probs)
+    buffer[149, 3, 2] += 1
+    with pytest.raises(ValueError, match="holds other pixels by now"):
+        report.probs()
+    buffer[149, 3, 2] -= 1
+    assert np.array_equal(report.probs(), probs) and np.array_equal(of_file.probs(), inspector.probs(buffer))
+
+
 def test_a_small_defect_on_a_large_picture_is_found_in_tiles_and_lost_without(inspector, monkeypatch):
     image = np.zeros((600, 600, 3), np.uint8)
     image[300:305, 401:406] = 255

@@ -1,5 +1,8 @@
 """Which pictures are cut into tiles, and into which: one rule for the line and for what is chosen for it."""
 
+import zlib
+from collections.abc import Callable
+
 import numpy as np
 
 from anet.errors import OptionError
@@ -36,3 +39,23 @@ def grid_for(card: Card, h: int, w: int, wanted: bool | Tiles | None = None, tun
 def probs_of(image: np.ndarray, grid: Grid, answers: Answers) -> np.ndarray:
     """Give the probabilities `(H, W, channels) float32` of a picture `(H, W, 3) uint8` that is cut."""
     return np.concatenate([band.probs for band in blended([image], grid, answers)])
+
+
+def probs_later(image: np.ndarray, grid: Grid, answers: Answers, lent: bool) -> Callable[[], np.ndarray]:
+    """Give what makes `probs_of` when called; it raises ValueError where a `lent` picture holds other pixels by then."""
+    was = _checksum(image) if lent else 0
+
+    def make() -> np.ndarray:
+        if lent and _checksum(image) != was:
+            raise ValueError("the picture's array holds other pixels by now: ask for probs() first, or inspect a copy")
+        return probs_of(image, grid, answers)
+
+    return make
+
+
+def _checksum(image: np.ndarray) -> int:
+    """Give a sum of a picture's bytes, in some ms a megapixel; a few rows at a time, since those of a view are copied."""
+    total = 0
+    for top in range(0, len(image), 64):
+        total = zlib.crc32(np.ascontiguousarray(image[top : top + 64]).data, total)
+    return total

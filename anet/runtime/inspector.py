@@ -14,7 +14,7 @@ from anet.errors import AnetError, ImageError, ModelError, OptionError
 from anet.frame import decide
 from anet.image import LIMITS, Limits, decode_image, read_image
 from anet.runtime.ahead import ahead
-from anet.runtime.cutting import grid_for, grid_of, probs_of
+from anet.runtime.cutting import grid_for, grid_of, probs_later, probs_of
 from anet.runtime.engine import Engine
 from anet.runtime.engines.native import cores
 from anet.runtime.measuring.calibrate import scale_of
@@ -70,7 +70,8 @@ class Report:
     def probs(self) -> np.ndarray:
         """Give the probabilities that the mask was decided from: `(h, w, channels) float32`, made when asked for.
 
-        4 bytes a pixel and channel. A picture that was cut into tiles is looked at once more.
+        4 bytes a pixel and channel. A picture that was cut into tiles is looked at once more: raises ValueError where
+        it was given as an array that holds other pixels by then.
         """
         if self.make_probs is None:
             raise ValueError("this report came without what makes probabilities")
@@ -163,7 +164,9 @@ class Inspector:
                 f"{called}: {w}x{h} pixels, calibrated was with {made_for}: mm would be wrong; calibrate anew"
             )
         grid = self.grid_for(h, w)
-        mask, defects, view, times, make_probs = self._whole(image) if grid is None else self._cut(image, grid)
+        mask, defects, view, times, make_probs = (
+            self._whole(image) if grid is None else self._cut(image, grid, image is picture)
+        )
         started = time.perf_counter()
         verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
         times = dict(zip(STEPS, (decode, *times), strict=True))
@@ -241,8 +244,8 @@ class Inspector:
         view = View(1, (h, w), min(frame.h / h, frame.w / w))
         return mask, defects, view, [1000 * (end - start) for start, end in pairwise(times)], answer.probs
 
-    def _cut(self, image: np.ndarray, grid: Grid) -> tuple:
-        """Look at a picture in tiles; gives as `_whole`."""
+    def _cut(self, image: np.ndarray, grid: Grid, lent: bool) -> tuple:
+        """Look at a picture in tiles; gives as `_whole`. The array of a `lent` one may be filled again by its owner."""
         h, w = image.shape[:2]
         mask, parts, clock = np.empty((h, w), np.uint8), [], _Clock()
         started = time.perf_counter()
@@ -251,11 +254,12 @@ class Inspector:
             parts.append(runs_of(mask[band.top : band.bottom], band.probs, band.top))
         runs = together(parts).with_greys(image, mask)
         defects = measure(*regions(runs, w), w, (0, h), self.min_area_px, self.card.class_names, self.mm_per_px)
+        make_probs = probs_later(image, grid, self.engine.stream, lent)
         framing, inferring = clock.spent[PRE], clock.spent[NET]  # the network's wait holds that for its frames
         post = time.perf_counter() - started - inferring
         times = [1000 * one for one in (framing, inferring - framing, post)]
         view = View(grid.count(h, w), (grid.h, grid.w), grid.scale)
-        return mask, defects, view, times, lambda: probs_of(image, grid, self.engine.stream)
+        return mask, defects, view, times, make_probs
 
 
 class _Clock:
