@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import shutil
 import statistics
@@ -373,6 +374,30 @@ def test_even_bands_hold_all_networks_in_the_papers_order(pictures, networks, fi
     names = [TITLES[key] for key in keys]
     rest = ["Image", *names[first:]] if names[first:] else []
     assert titles == ["Image", "Ground truth", *names[:first], *rest]
+
+
+def test_each_label_of_figure_one_stands_inside_and_on_nothing_else(sources):
+    for network, iou in (("topformer", 0.67), ("anet", 0.683), ("enet", 0.726), ("unet", 0.7), ("segnet", 0.69)):
+        for protocol in ("paper", "grouped"):
+            put(sources.results, network, iou, protocol=protocol)
+    drawn = figure(1, sources).figure
+    drawn.draw_without_rendering()
+    for axes, many in zip(drawn.axes, (17, 10), strict=True):
+        scale, inside = drawn.dpi / 72, axes.get_window_extent()
+        discs = [
+            (axes.transData.transform(each.get_offsets()[0]), math.sqrt(each.get_sizes()[0] / math.pi) * scale)
+            for each in axes.collections
+        ]
+        labels = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        assert len(labels) == many == len(discs) / 2  # a circle and its dot
+        lines = [text for text in axes.texts if not text.get_text()]
+        assert many == 10 or lines  # LSA-Net lies among others
+        for at, box in enumerate(labels):
+            assert inside.x0 < box.x0 and box.x1 < inside.x1 and inside.y0 < box.y0 and box.y1 < inside.y1
+            assert not box.count_overlaps(labels[:at])
+            for (x, y), radius in discs:
+                near = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
+                assert math.dist((x, y), near) > radius - 1
 
 
 def test_figure_nine_has_printed_and_measured_bars(tmp_path):

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from anet.bench import picture
 from anet.bench.picture import COLOURS, ENDINGS, OTHER, label_bars, new_figure, style
@@ -18,6 +21,10 @@ from anet.paper.tables import cost_table
 
 LIGHT = ("bisenet", "bisenetv2", "stdc", "erfnet", "esnet", "enet", "topformer")  # the paper's "lightweight"
 CIRCLE = 26.0  # points² for a million parameters
+GAP, FARTHEST = 3, 200  # pixels between a circle and its label
+ANGLES = [
+    math.radians(one) for one in (90, 270, 0, 180, *range(45, 360, 90), *range(15, 360, 30))
+]  # the first free one
 
 
 @dataclass(frozen=True)
@@ -73,14 +80,14 @@ def figure_1(results: Path) -> Drawn:
     }
     here, said = {}, ["Circles: area as the parameters, none enlarged (the paper enlarges small ones up to 15 times)."]
     for protocol in PROTOCOLS:
-        found, left = cells(ledger, "sd900", "inclusion", protocol)
+        found, others = cells(ledger, "sd900", "inclusion", protocol)
         for name in found:
             place = Circle(name, cost[name].true_macs / 1e9, found[name].iou, cost[name].true_params / 1e6)
             here[f"{TITLES[name]}, {protocol}"] = place
-        missing = [TITLES[name] for name in cost if name not in found | dict(left)]
+        missing = [TITLES[name] for name in cost if name not in found | dict(others)]
         said.append(f"Not trained here, protocol {protocol}: {these(missing) or 'none'}.")
-        otherwise = "; ".join(words for _, words in left)
-        said += [f"Trained otherwise and not drawn, protocol {protocol}: {otherwise}."] * bool(left)
+        otherwise = "; ".join(words for _, words in others)
+        said += [f"Trained otherwise and not drawn, protocol {protocol}: {otherwise}."] * bool(others)
     with style():
         figure = new_figure(12, 5.6)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -114,25 +121,61 @@ class Circle:
 
 
 def _circles(axes: Any, circles: Mapping[str, Circle]) -> None:
-    """Draw circles, the large ones first, each with its label at the first free place around it."""
-    boxes: list[Any] = []
+    """Draw circles, each with its label beside it where nothing else is; one that had to move away has a thin line."""
+    scale = axes.figure.dpi / 72  # pixels in a point
+    centres = {label: axes.transData.transform((one.giga, one.iou)) for label, one in circles.items()}
+    taken = Taken(axes.get_window_extent(), [(centres[label], one.points * scale) for label, one in circles.items()])
     for label, one in sorted(circles.items(), key=lambda item: -item[1].params_m):
         axes.scatter(one.giga, one.iou, s=math.pi * one.points**2, color=one.colour, alpha=0.45, linewidths=0)
         axes.scatter(one.giga, one.iou, s=3, color="black", linewidths=0)
-        away = one.points + 2
-        places = ((0, away, "center", "bottom"), (0, -away, "center", "top"), (away, 0, "left", "center"),
-                  (-away, 0, "right", "center"), (0, away + 9, "center", "bottom"), (0, -away - 9, "center", "top"),
-                  (0, 0, "center", "center"))  # fmt: skip
-        for x, y, ha, va in places:
-            text = axes.annotate(label, (one.giga, one.iou), xytext=(x, y), textcoords="offset points", fontsize=7,
-                                 color=one.colour, ha=ha, va=va)  # fmt: skip
-            box = text.get_window_extent()
-            if not box.count_overlaps(boxes) or (x, y) == (0, 0):
-                break
-            text.remove()
-        boxes.append(box)
+        about = {"xy": (one.giga, one.iou), "textcoords": "offset points"}
+        text = axes.annotate(label, **about, xytext=(0, 0), fontsize=7, color=one.colour, ha="center", va="center")
+        box, line = taken.place(centres[label], one.points * scale, text.get_window_extent())
+        text.set_position(((box[:2] + box[2:]) / 2 - centres[label]) / scale)
+        if line is not None:
+            how = {"arrowstyle": "-", "linewidth": 0.5, "color": one.colour, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", **about, xytext=(line - centres[label]) / scale, arrowprops=how)
     axes.grid(linewidth=0.4)
     axes.set_axisbelow(True)
+
+
+@dataclass
+class Taken:
+    """What no label may stand on, in pixels: beyond the axes, circles, labels and their lines."""
+
+    inside: Any  # matplotlib's box of the axes
+    discs: list[tuple[np.ndarray, float]]  # centre, radius
+    boxes: list[np.ndarray] = field(default_factory=list)  # left, bottom, right, top
+    lines: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def place(self, centre: np.ndarray, radius: float, text: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the free box for a text that is nearest to its circle, and where a line to it ends; None: beside it."""
+        half = np.array([text.width, text.height]) / 2
+        box, end = np.concatenate([centre - half, centre + half]), None  # where no place is free
+        for away, angle in product(range(GAP, FARTHEST, 3), ANGLES):
+            way = np.round([math.cos(angle), math.sin(angle)], 6)
+            middle = centre + (radius + away) * way + half * np.sign(way)
+            there = np.concatenate([middle - half, middle + half])
+            line = centre, np.clip(centre, there[:2], there[2:])
+            if self._free(there, line):
+                box, end = there, line[1] if away > GAP else None
+                self.lines += [line] * (away > GAP)
+                break
+        self.boxes.append(box)
+        return box, end
+
+    def _free(self, box: np.ndarray, line: tuple[np.ndarray, np.ndarray]) -> bool:
+        low, high = box[:2] - 1, box[2:] + 1
+        if (low < self.inside.min).any() or (high > self.inside.max).any():
+            return False
+        if any(math.dist(centre, np.clip(centre, low, high)) < radius for centre, radius in self.discs):
+            return False
+        if any((low < other[2:]).all() and (high > other[:2]).all() for other in self.boxes):
+            return False
+        along = np.linspace(0, 1, 50)[:, None]
+        crossed = [(one + (end - one) * along, box) for one, end in self.lines]
+        crossed += [(line[0] + (line[1] - line[0]) * along, other) for other in self.boxes]
+        return not any(((points > each[:2]) & (points < each[2:])).all(1).any() for points, each in crossed)
 
 
 # Fig. 9
