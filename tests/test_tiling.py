@@ -495,6 +495,17 @@ def test_a_picture_of_another_size_than_the_calibration_gets_no_millimetres(tmp_
         inspector(noise(0, 41, 50))
 
 
+def test_a_web_of_another_width_than_the_calibration_gets_no_millimetres(inspector, monkeypatch):
+    monkeypatch.setattr(inspector, "mm_per_px", (0.1, 0.2))
+    monkeypatch.setattr(inspector, "calibrated_px", (40, 50))
+    stretches = list(inspector.inspect_stream([blobs(0, 300, 50)]))
+    assert stretches[-1].bottom == 300 and defects_of(stretches)[0].area_mm2 is not None
+    with pytest.raises(ImageError, match="a strip is 51 pixels wide, calibrated was with 50: mm would be wrong"):
+        list(inspector.inspect_stream([blobs(0, 40, 50), blobs(0, 40, 51)]))
+    with pytest.raises(ImageError, match=r"a strip is \(rows, w, 3\)"):
+        list(inspector.inspect_stream([blobs(0, 40, 51)[..., 0]]))
+
+
 def test_the_page_on_sizes_runs(tmp_path):
     text = (Path(__file__).parent.parent / "docs" / "sizes.md").read_text()
     blocks_of_code = re.findall(r"```python\n(.*?)```", text, re.S)

@@ -42,7 +42,7 @@ def probs_of(image: np.ndarray, grid: Grid, answers: Answers) -> np.ndarray:
 
 
 def probs_later(image: np.ndarray, grid: Grid, answers: Answers, lent: bool) -> Callable[[], np.ndarray]:
-    """Give what makes `probs_of` when called; it raises ValueError where a `lent` picture holds other pixels by then."""
+    """Give what makes `probs_of` when called; it raises ValueError where a `lent` picture has other pixels by then."""
     was = _checksum(image) if lent else 0
 
     def make() -> np.ndarray:
@@ -54,7 +54,7 @@ def probs_later(image: np.ndarray, grid: Grid, answers: Answers, lent: bool) -> 
 
 
 def _checksum(image: np.ndarray) -> int:
-    """Give a sum of a picture's bytes, in some ms a megapixel; a few rows at a time, since those of a view are copied."""
+    """Give a sum of a picture's bytes, in some ms a megapixel; few rows at a time, since those of a view are copied."""
     total = 0
     for top in range(0, len(image), 64):
         total = zlib.crc32(np.ascontiguousarray(image[top : top + 64]).data, total)

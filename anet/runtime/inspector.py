@@ -97,7 +97,7 @@ class Inspector:
     (0..1) and `min_area_px` replace those of the card. With `mm_per_px`, one number or (y, x), defects are measured in
     mm, too. `tiles`: False never cuts a picture, True cuts at the scale of the training, `Tiles` says how, and None
     cuts those whose longer side is more than LARGER times that of the training pictures, if the card knows it.
-    `calibrated_px` (h, w): refuse pictures of another size, for which `mm_per_px` would be wrong.
+    `calibrated_px` (h, w): refuse pictures of another size, and webs of another width: `mm_per_px` would be wrong.
     `threads`, `precision`, `engine`, `streams` and `settings` are those of `Engine`; scale and overlap of `settings`
     count, each by itself, where `tiles` has none. Raises ModelError, OptionError.
     """
@@ -206,7 +206,7 @@ class Inspector:
         Gives a verdict for each stretch of `every` rows (None: the height of a tile) with the defects that end there,
         as soon as they are measured. A defect across strips or tiles is one defect; the same web gives the same, to the
         bit, however it was cut into strips. Memory is that of a row of tiles, the defects that have not ended, and the
-        stretch; regions of more than `web.MOST_RUNS` runs together are cut. Raises ImageError for strips that are none,
+        stretch; regions of more than `web.MOST_RUNS` runs together are cut. Raises ImageError for wrong strips,
         ModelError for NaN, and OptionError where rules have zones or no scale is known.
         """
         return inspect_web(self, rows, every)

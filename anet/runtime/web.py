@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anet.errors import OptionError
+from anet.errors import ImageError, OptionError
 from anet.frame import decide
 from anet.runtime.measuring.contrast import REACH
 from anet.runtime.measuring.measure import Defect, by_size, measure
@@ -53,12 +53,19 @@ def inspect_web(inspector: "Inspector", strips: Iterable[np.ndarray], every: int
     zoned = [rule.name for rule in inspector.rules.rules if rule.zone is not None]
     if zoned:
         raise OptionError(f"rule {zoned[0]!r} has a zone, which is drawn on a picture: a web needs rules without zones")
-    return _stretches(inspector, blended(_own(strips), grid, inspector.engine.stream, live=True), every)
+    own = _own(strips, inspector.calibrated_px)
+    return _stretches(inspector, blended(own, grid, inspector.engine.stream, live=True), every)
 
 
-def _own(strips: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Copy each strip: rows are looked at long after the next ones came, perhaps into the same buffer."""
+def _own(strips: Iterable[np.ndarray], calibrated_px: tuple[int, int] | None) -> Iterator[np.ndarray]:
+    """Copy each strip: rows are looked at long after the next ones came, perhaps into the same buffer.
+
+    Raises ImageError for one of another width than that of the calibration.
+    """
     for strip in strips:
+        if isinstance(strip, np.ndarray) and strip.ndim == 3 and calibrated_px and strip.shape[1] != calibrated_px[1]:
+            wide = f"a strip is {strip.shape[1]} pixels wide, calibrated was with {calibrated_px[1]}"
+            raise ImageError(f"{wide}: mm would be wrong; calibrate anew")
         yield strip.copy() if isinstance(strip, np.ndarray) else strip  # what is no strip is refused further on
 
 
