@@ -17,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anet.errors import ImageError, ModelError, OptionError
+from anet.export.deployable import export_bundle
 from anet.frame import Frame
 from anet.image import write_png
 from anet.runtime import ahead as ahead_room
 from anet.runtime import inspector as inspector_room
 from anet.runtime import web
+from anet.runtime.engines import native
 from anet.runtime.inspector import Inspector
 from anet.runtime.measuring.calibrate import read_calibrated, read_scale
 from anet.runtime.measuring.contrast import REACH
@@ -30,7 +32,7 @@ from anet.runtime.tiling import Tiles, blended, blocks, shares, starts, tiles_of
 from anet.runtime.verdicts.rules import Rule, Rules
 from anet.runtime.verdicts.zones import Zone
 from anet.runtime.web import Stretch
-from tests.test_export import SIZE, exported
+from tests.test_export import SIZE, exported, facts, frames, network
 
 SIDES = st.integers(1, 3000)
 OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 0.5])
@@ -165,11 +167,23 @@ def test_a_picture_no_larger_than_a_tile_has_the_bits_of_the_whole():
         assert np.array_equal(one.probs(), two.probs()) and two.view == one.view and one.view.tiles == 1
 
 
-def test_tiles_give_the_same_bits_whatever_the_threads_and_streams():
-    image, tiles = noise(0, 150, 170), Tiles(1.0)
-    reports = [Inspector(exported(4), threads=n, streams=m, tiles=tiles)(image) for n, m in ((1, 1), (2, 1), (2, 2))]
+@pytest.fixture(scope="module")
+def of_all_formats(tmp_path_factory) -> Path:
+    folder, formats = tmp_path_factory.mktemp("all") / "model", ("openvino", "onnx", "native")
+    return export_bundle(network(4), facts(4), folder, frames(), formats)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "native"])
+def test_a_picture_gives_the_same_bits_whatever_the_threads_and_streams(of_all_formats, engine):
+    if engine == "native" and native.library() is None:
+        pytest.skip("the kernel is not built: no C++ compiler at install")
+    image, tiles, numbers = noise(0, 150, 170), Tiles(1.0), ((1, 1), (3, 1), (2, 2))
+    made = [Inspector(of_all_formats, threads=n, streams=m, tiles=tiles, engine=engine) for n, m in numbers]
+    small = [one(image[:SIZE, :SIZE]) for one in made]  # as a whole
+    assert all(np.array_equal(one.probs(), small[0].probs()) and one.defects == small[0].defects for one in small)
+    reports = [one(image) for one in made]
     for one in reports:
-        assert np.array_equal(one.mask, reports[0].mask) and one.defects == reports[0].defects
+        assert one.engine == engine and np.array_equal(one.mask, reports[0].mask) and one.defects == reports[0].defects
         assert one.view.to_dict() == {"tiles": 12, "tile_px": [SIZE, SIZE], "scale": 1.0}
         assert one.probs().shape == (150, 170, 4) and np.array_equal(one.probs(), reports[0].probs())
         assert set(one.timing_ms) == {"decode", "pre", "infer", "post"} and min(one.timing_ms.values()) >= 0
