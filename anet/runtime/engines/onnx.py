@@ -66,7 +66,7 @@ class OnnxRuntime:
     def run(self, frames: np.ndarray) -> np.ndarray:
         return self.end(self.begin(frames))
 
-    def _answer(self, frames: np.ndarray) -> list[np.ndarray]:
+    def _answer(self, frames: np.ndarray) -> Any:
         """Answer beside others where there is room, else alone: large frames at once may need more than there is."""
         given = {self.asked: frames}
         try:
