@@ -84,7 +84,7 @@ def export_run(
 ) -> tuple[Path, Card]:
     """Export a run's best model, compared with torch on validation pictures; give the bundle and its card.
 
-    `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in the same
+    `size` is "H", "HxW" or "dynamic", None as trained. The pictures are the run's own, or those of `data` in its usual
     protocol; a model file outside of its run, or a bundle that kept its weights, needs `data`. `out` is `bundle` beside
     the model by default. `int8` is "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step,
     steps and loss. Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
