@@ -193,8 +193,11 @@ def nan(model: onnx.ModelProto) -> None:
             one.raw_data = np.full(len(one.raw_data) // 4, np.nan, np.float32).tobytes()
 
 
-def large(model: onnx.ModelProto, amount: int = 750_000_000) -> None:
-    """Ask for 3 GB inside a small file."""
+HALF_OF_ALL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 // 4  # of all memory, in float32
+
+
+def large(model: onnx.ModelProto, amount: int = HALF_OF_ALL) -> None:
+    """Ask for half of the memory inside a small file: there it is, and it is refused."""
     fill = onnx.helper.make_node("ConstantOfShape", ["far"], ["filled"])
     total = onnx.helper.make_node("ReduceSum", ["filled", "axis"], ["nothing"], keepdims=1)
     for name, values in (("far", [amount]), ("axis", [0])):
