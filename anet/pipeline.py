@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import math
+import statistics
 import subprocess
 import sys
 import time
@@ -271,7 +272,7 @@ def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: C
     except OSError as error:
         raise OutputError(f"cannot read {printable(out / 'results.jsonl')}: {error.strerror}") from error
     stages = lines[0]["timing_ms"]
-    rows = tuple((stage, median([line["timing_ms"][stage] for line in lines])) for stage in stages)
+    rows = tuple((stage, statistics.median_high(line["timing_ms"][stage] for line in lines)) for stage in stages)
     rows += (
         ("rejected", sum(line["verdict"] == "reject" for line in lines)),
         ("accepted", sum(line["verdict"] == "accept" for line in lines)),
@@ -281,11 +282,6 @@ def inspect_apart(bundle: Path, samples: Sequence[Sample], out: Path, console: C
         f"{len(lines)} held-out pictures in a process where torch cannot be imported; {seconds:.1f} s with its start."
     )
     return Table("Inspection without torch: median ms a picture, and verdicts", ("stage", "value"), rows, note)
-
-
-def median(values: list[float]) -> float:
-    """Give the middle value."""
-    return sorted(values)[len(values) // 2]
 
 
 def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
