@@ -122,9 +122,9 @@ def appearing(out: Path, new: bool = False) -> Iterator[Path]:
     """
     if new:
         check_new(out)
+    check_replaceable(out)
     shown, out = printable(out), Path(out).absolute()
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as parent:
             made, old = Path(parent) / "made", Path(parent) / "old"
             made.mkdir()
@@ -134,11 +134,11 @@ def appearing(out: Path, new: bool = False) -> Iterator[Path]:
                     with open(path, "rb") as stream:
                         os.fsync(stream.fileno())
             sync_folder(made)
-            if out.exists() and not new:  # a new one takes the place of an empty folder only
-                out.rename(old)
             try:
+                if out.exists() and not new:  # a new one takes the place of an empty folder only
+                    out.rename(old)
                 made.rename(out)
-            except OSError:
+            except BaseException:  # Ctrl-C, too, would take `old` away with all that is temporary
                 if old.exists() and not out.exists():  # else somebody was faster: theirs is whole, too
                     old.rename(out)
                 raise
@@ -160,6 +160,13 @@ def check_new(out: Path | str, inputs: Iterable[Path | str] = ()) -> None:
             raise OutputError(f"{printable(out)} exists already: give a folder that is new or empty")
     except OSError as error:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
+
+
+def check_replaceable(out: Path | str) -> None:
+    """Refuse, before minutes of work, a folder that no other could take the place of. Raises OutputError."""
+    if os.path.ismount(out):
+        raise OutputError(f"{printable(out)} is a mount point, which is never replaced: write beside it and copy")
+    check_writable(Path(out).absolute().parent)
 
 
 def check_target(out: Path | str | None, *inputs: Path | str) -> None:
@@ -204,6 +211,16 @@ def check_writable(folder: Path) -> Path:
 def sha256(content: bytes) -> str:
     """Give the SHA-256 of `content` as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def check_same(file: Path, digest: str, meanwhile: str) -> None:
+    """Refuse a file whose SHA-256 is no longer `digest`: what changed it would be lost. Raises ModelError."""
+    try:
+        same = sha256(file.read_bytes()) == digest
+    except OSError as error:
+        raise ModelError(f"cannot read {printable(file)}: {error.strerror}") from error
+    if not same:
+        raise ModelError(f"{printable(file)} changed while {meanwhile}: nothing was written, try again")
 
 
 def seal(content: bytes) -> bytes:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from anet.errors import DataError, ModelError
 from anet.evaluation import Trial, prepare
 from anet.export.page import page
-from anet.files import appearing, printable, sha256, write_json
+from anet.files import appearing, check_replaceable, check_same, printable, sha256, write_json
 from anet.runtime.card import CARD, PAGE, Card, read_card, read_listed
 from anet.runtime.model_api import with_threshold
 from anet.scoring.bounds import Rate
@@ -22,6 +22,7 @@ from anet.scoring.risk import Aim, Choice, Point, choose, point_at
 from anet.scoring.threshold import BINS
 
 OPERATING_FORMAT = 1
+CHOSEN = "its threshold was chosen"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def choose_operating(
     bundle or model file. The split is that of `evaluate_model`. Raises ModelError, DataError, ImageError, OutputError;
     DataError also when the model was trained on some of what would be counted.
     """
+    if write and (model / CARD).exists():
+        check_replaceable(model.resolve())
     trial = prepare(model, data, task, free, protocol, split_seed, threads)
     check_unseen(trial, model)
     opened, val = trial.opened, trial.parts.val
@@ -102,7 +105,7 @@ def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: s
     model = Path(model)
     if (model / CARD).exists():
         card = read_card(model)
-        _check_same(model / CARD, digest)
+        check_same(model / CARD, digest, CHOSEN)
         _write_bundle(model, card, replace(card, provenance=_with(card.provenance, provenance), **_values(point)))
         return model / CARD
     from anet.training.checkpoint import find_model, load_model, save_model
@@ -111,7 +114,7 @@ def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: s
     file = find_model(model)
     with locked(file.parent) if (file.parent / PLAN).exists() else contextlib.nullcontext():
         network, facts = load_model(file)
-        _check_same(file, digest)
+        check_same(file, digest, CHOSEN)
         changed = replace(facts, provenance=_with(facts.provenance, provenance), **_values(point))
         save_model(file, network.state_dict(), changed)
     return file
@@ -138,15 +141,6 @@ def _with(provenance: dict[str, Any], threshold: dict[str, Any]) -> dict[str, An
 
 def _values(point: Point) -> dict[str, Any]:
     return {"threshold": point.threshold, "min_area_px": point.min_area_px}
-
-
-def _check_same(file: Path, digest: str) -> None:
-    try:
-        same = sha256(file.read_bytes()) == digest
-    except OSError as error:
-        raise ModelError(f"cannot read {printable(file)}: {error.strerror}") from error
-    if not same:
-        raise ModelError(f"{printable(file)} changed while its threshold was chosen: nothing was written, choose again")
 
 
 def print_operating(result: Operating, console: Console) -> None:

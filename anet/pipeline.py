@@ -19,7 +19,7 @@ from anet.data import Dataset, Sample, Split, load, split
 from anet.data.dataset import usual_side
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
-from anet.files import check_writable, printable, write_json
+from anet.files import check_replaceable, check_writable, printable, write_json
 from anet.frame import Frame
 from anet.models import chosen_by_hand, known_provenance
 from anet.runtime.card import AS_TRAINED, Card, read_card
@@ -96,7 +96,8 @@ def export_run(
     network, facts, folder = open_trained(path)
     target = out or folder / "bundle"
     check_changeable(target)
-    facts = with_point_of(target, replace(facts, provenance=carried(known_provenance(facts.provenance))))
+    check_replaceable(target)
+    facts = replace(facts, provenance=carried(known_provenance(facts.provenance)))
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
@@ -106,19 +107,20 @@ def export_run(
         )
     shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if "int8" in formats else 32)]
     h, w = read_size(size) if size else (facts.size, facts.size)
-    card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
-    card_facts |= {"h": h, "w": w, "train_px": facts.size}
-    # what the model was trained with, not what proves it now: decides which pictures are cut, and at which scale
-    card_facts["picture_px"] = facts.picture_px or usual_side(parts.train)
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
-    if "int8" in formats:
-        card_facts["provenance"] = {**facts.provenance, "int8": int8}
     if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 
         assert plan  # refused above where there is none
         refined = refine(network, plan, facts, parts, show=show)
+    facts = with_point_of(target, facts)  # after the minutes of refining: from here on `export_bundle` sees a change
+    card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
+    card_facts |= {"h": h, "w": w, "train_px": facts.size}
+    # what the model was trained with, not what proves it now: decides which pictures are cut, and at which scale
+    card_facts["picture_px"] = facts.picture_px or usual_side(parts.train)
+    if "int8" in formats:
+        card_facts["provenance"] = {**facts.provenance, "int8": int8}
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)
 

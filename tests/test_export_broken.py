@@ -1,5 +1,6 @@
 """Exports that are stopped, meet one another, or start from what lies outside of a run: whole bundles, or none."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from anet.errors import ModelError, OptionError, OutputError
 from anet.export import deployable
 from anet.export.deployable import export_bundle
 from anet.files import appearing, sha256
-from anet.operating import write_point
+from anet.operating import choose_operating, write_point
 from anet.pipeline import export_run, print_exported
 from anet.runtime.card import AS_TRAINED, CARD, check_bundle
+from anet.runtime.verdicts.bundled_rules import RULES, add_rules
 from anet.scoring.regions import THRESHOLDS, Survey
 from anet.scoring.risk import Aim, point_at
 from anet.training.checkpoint import load_model, save_model
@@ -76,6 +78,59 @@ def test_who_comes_second_between_two_renames_is_told_so_and_spoils_nothing(tmp_
     with pytest.raises(OutputError, match=r"cannot write .*out: Directory not empty"), appearing(out) as made:
         (made / "file").write_text("ours")
     assert held(tmp_path) == {"out/file": b"theirs"}
+
+
+@pytest.mark.parametrize("after", ["out", "old"])
+def test_ctrl_c_between_the_two_renames_or_right_after_one_leaves_a_whole_folder(tmp_path, monkeypatch, after):
+    out, rename = tmp_path / "out", Path.rename
+    out.mkdir()
+    (out / "file").write_text("old")
+
+    def stopped(self, target):
+        if after == "old" and self.name == "made":
+            raise KeyboardInterrupt
+        renamed = rename(self, target)
+        if after == "out" and self.name == "out":
+            raise KeyboardInterrupt
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt), appearing(out) as made:
+        (made / "file").write_text("new")
+    assert held(tmp_path) == {"out/file": b"old"} and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_rules_or_a_threshold_that_came_while_a_bundle_was_exported_anew_are_not_lost(tmp_path, monkeypatch):
+    out, toml, page = export(tmp_path / "model"), tmp_path / "rules.toml", deployable.page
+    toml.write_text('[[rules]]\nname = "all"\naction = "reject"\nmax_count = 3\n')
+
+    def meanwhile(card):
+        add_rules(out, toml)
+        return page(card)
+
+    monkeypatch.setattr(deployable, "page", meanwhile)
+    with pytest.raises(ModelError, match=r"card\.json changed while its model was exported anew: nothing was written"):
+        export(out, threshold=0.7)
+    card = check_bundle(out)
+    assert RULES in card.files and card.threshold != 0.7
+    monkeypatch.setattr(deployable, "page", page)
+    export(out, threshold=0.7)
+    assert RULES in check_bundle(out).files
+
+
+def test_a_bundle_that_is_a_mount_point_is_refused_before_any_work(lone, tmp_path, monkeypatch):
+    model, data = lone
+    with pytest.raises(OutputError, match="/proc is a mount point"), appearing(Path("/proc")):
+        raise AssertionError("it is refused before the work")
+    bundle, _ = export_run(model, tmp_path / "out", data=data)
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == str(bundle))
+    for work in ("_proven_on", "export_bundle"):
+        monkeypatch.setattr(f"anet.pipeline.{work}" if work[0] == "_" else f"anet.export.deployable.{work}", None)
+    with pytest.raises(OutputError, match=r"out is a mount point, which is never replaced: write beside it and copy"):
+        export_run(model, bundle, data=data)
+    monkeypatch.setattr("anet.operating.prepare", None)
+    with pytest.raises(OutputError, match="is a mount point"):
+        choose_operating(bundle, data, Aim(max_escape=0.5), write=True)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from anet.export.parity import (
     why_not_kept,
 )
 from anet.export.quantize import check_method, int8_graph
-from anet.files import appearing, printable, sha256
+from anet.files import appearing, check_same, printable, sha256
 from anet.frame import Frame, channels_of
 from anet.nets.deployable import Deployable
 from anet.runtime.card import AS_TRAINED, CARD, MODELS, PAGE, Card
@@ -73,7 +73,7 @@ def export_bundle(
     show together, or is not faster here; `int8` of METHODS says how it is made, "qat" from
     `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
     complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
-    weight is not finite or answers differ, OptionError when the rules do not go with the classes, and OutputError;
+    weight is not finite, answers differ or the older bundle changes meanwhile, OptionError when the rules do not go with the classes, and OutputError;
     then nothing is left behind.
     """
     names = tuple(card_facts["class_names"])
@@ -86,6 +86,7 @@ def export_bundle(
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
     _check_target(out)
+    before = sha256((out / CARD).read_bytes()) if (out / CARD).is_file() else ""
     rules = rules_to_keep(out, names)
     samples = [Shown("frame", one) if isinstance(one, np.ndarray) else one for one in pictures]
     deployable = Deployable(copy.deepcopy(network).cpu().float(), card.mean, card.std).eval()
@@ -101,6 +102,8 @@ def export_bundle(
         card = _proven(made, card, deployable, samples, seen, max_drop)
         (made / PAGE).write_text(page(card), "utf-8")
         _sealed(made, card)
+        if before:
+            check_same(out / CARD, before, "its model was exported anew")
     return out
 
 
