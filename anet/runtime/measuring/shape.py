@@ -10,6 +10,7 @@ from anet.runtime.measuring.axis import axis
 RECTANGLE, AXIS, LIMITED = "rectangle", "axis", "rectangle-limit"  # LIMITED: an axis would have cost too much
 THIN = 4.0  # from this ratio of length to mean width a region is measured along its axis
 FULL = 0.8  # a region that fills so much of its rectangle is no longer than it, to 1 %
+TOUCHES = 0.62  # of a pixel's step across a side: centres so near to the outermost are along the side, too
 SPECK = 12  # pixels; what is smaller has no axis worth the name
 BUDGET = 500_000  # pixels of a picture's regions that axes are looked for in: a few seconds and 100 MB at the most
 EACH = 500  # pixels' worth of time that goes by for each, whatever the region
@@ -45,12 +46,12 @@ class Ruler:
     ) -> Shape:
         """Measure one 8-connected region of runs.
 
-        Along the axis: length is that of all branches together, from edge to edge, and width is area by length. Rows
-        are counted from the region's own first: OpenCV computes in float32, and a web has no end.
+        Along the axis: length is that of all branches together, from edge to edge, and width is area by length. Pixels
+        are counted from the region's own box: OpenCV computes in float32, and a web has no end.
         """
         x0, y0, x1, y1 = box
-        shape = self._shape(row - y0, start, stop, (x0, 0, x1, y1 - y0), area)
-        return replace(shape, corners=tuple((x, y + y0) for x, y in shape.corners))
+        shape = self._shape(row - y0, start - x0, stop - x0, (0, 0, x1 - x0, y1 - y0), area)
+        return replace(shape, corners=tuple((x + x0, y + y0) for x, y in shape.corners))
 
     def _shape(
         self, row: np.ndarray, start: np.ndarray, stop: np.ndarray, box: tuple[int, int, int, int], area: int
@@ -60,7 +61,7 @@ class Ruler:
         points = np.stack([np.concatenate([start, stop - 1]), np.concatenate([row, row])], axis=1)
         sides, angle, corners = smallest_rectangle(points)
         method = RECTANGLE
-        room = round(FULL * sides[0] * sides[1], 3)  # the rectangle's last bits depend on where in the picture it lies
+        room = round(FULL * sides[0] * sides[1], 3)  # the rectangle's last bits must not decide
         if SPECK < area < room and _may_be_thin(row, start, stop, area):
             method = LIMITED
             if area + EACH <= self.left:
@@ -136,8 +137,6 @@ def smallest_rectangle(
 ) -> tuple[tuple[float, float], float, Corners]:
     """Give sides (longer first), angle (degrees) and corners of the smallest rectangle around `(N, 2)` centres x, y.
 
-    The outline runs half a pixel outside the outermost centres along x or y, as between a pixel inside and its
-    neighbour outside: the sides grow by max(|cos|, |sin|), 1 for an upright rectangle, 0.71 for one at 45 degrees.
     A pixel is `scale` (y, x) large.
     """
     size = np.array(scale[::-1])
@@ -149,12 +148,29 @@ def smallest_rectangle(
     angle = 0.0 if angle > 179.9995 else angle  # rounding at the seam
     way = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
     side = np.array([-way[1], way[0]])
-    length, width = lengths.max() + max(abs(way * size)), lengths.min() + max(abs(side * size))
+    length, width = lengths.max() + _rim(points, side, size), lengths.min() + _rim(points, way, size)
     middle = found.mean(axis=0) + size / 2
     half = length / 2 * way, width / 2 * side
     corners = [middle + a * half[0] + b * half[1] for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     sides = float(max(length, width)), float(min(length, width))
     return sides, angle, tuple((float(x), float(y)) for x, y in corners)
+
+
+def _rim(points: np.ndarray, way: np.ndarray, size: np.ndarray) -> float:
+    """Give how far the two edges along `way` lie outside of the outermost centres, together, on average.
+
+    An edge passes n columns of pixels (rows, where it is steep) and the outermost centre of each at another depth, at
+    most a step: n upright ones all alike, so that the edge can be anywhere in that step, 1 pixel for both; many turned
+    ones at any depth, so that one is next to the edge. The gaps between these depths say how far on average.
+    """
+    across = np.array([-way[1], way[0]]) * size
+    depth, along = points @ across, points @ (way * size)
+    small, step = abs(across).argmin(), abs(across).max()
+    near = [np.ptp(along[one < TOUCHES * step]) for one in (depth - depth.min(), depth.max() - depth)]
+    columns = round(sum(near) / 2 * abs(way[small]) / size[small]) + 1
+    depths = np.sort(np.arange(columns) * (abs(across[small]) / step) % 1)
+    gaps = np.diff(depths, append=depths[0] + 1)
+    return float(step * (gaps @ gaps))
 
 
 def outline(row: np.ndarray, start: np.ndarray, stop: np.ndarray) -> list[tuple[float, float]]:
