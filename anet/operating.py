@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from anet.errors import DataError, ModelError
+from anet.errors import DataError
 from anet.evaluation import Trial, prepare
 from anet.export.page import page
 from anet.files import appearing, check_replaceable, check_same, printable, sha256, write_json
