@@ -73,8 +73,8 @@ def export_bundle(
     show together, or is not faster here; `int8` of METHODS says how it is made, "qat" from
     `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
     complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
-    weight is not finite, answers differ or the older bundle changes meanwhile, OptionError when the rules do not go with
-    the classes, and OutputError; then nothing is left behind.
+    weight is not finite, answers differ or the older bundle changes meanwhile, OptionError when the rules do not go
+    with the classes, and OutputError; then nothing is left behind.
     """
     names = tuple(card_facts["class_names"])
     card = Card(**{**card_facts, "class_names": names, "channels": channels_of(len(names))})
