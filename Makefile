@@ -2,6 +2,7 @@
 # make test             the test suite, a process a core; ANET_DATA=folder runs the tests on real pictures, too
 # make test-slow        only the tests marked slow: minutes to an hour
 # make bench            speed of A-Net and the networks of Fig. 9 here, and what fell since results/speed; BUNDLE=folder
+# make tables         the tables of README and the pages, printed anew from results/
 # make docs             the pages as a site in build/site; any warning is an error
 # make lint             format and lint
 # make types            types (pyright, basic)
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONWARNINGS ?= ignore
 
-.PHONY: run test test-slow bench docs lint types env clean
+.PHONY: run test test-slow bench tables docs lint types env clean
 
 run: env
 	$(BIN)/anet run $(DATA) $(ARGS)
@@ -24,6 +25,11 @@ test-slow: env
 
 bench: env
 	$(BIN)/anet bench $(BUNDLE) --networks fig9 --engine native,openvino --against results/speed $(ARGS)
+
+tables: env
+	$(BIN)/python docs/print_results.py
+	$(BIN)/python docs/print_few_labels.py
+	$(BIN)/python docs/print_speed.py
 
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

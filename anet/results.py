@@ -28,7 +28,7 @@ SUMMARY_HEAD = (
     "data", "task", "protocol", "network", "recipe", "epochs", "batch", "size", "seeds", "IoU", "IoU, mean of pictures",
     "boundary F", "Dice", "precision", "recall",
 )  # fmt: skip
-BEGIN, END = "<!-- printed by `anet results` -->", "<!-- end of print -->"
+BY_TASK_HEAD = ("split", "network", "recipe")
 
 
 def place(
@@ -129,6 +129,29 @@ def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
         for (head, digest), same in rows.items()
     )
     return markdown(SUMMARY_HEAD, cells)
+
+
+def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
+    """Give a Markdown table with a column for each task: IoU, mean ± standard deviation, and how many seeds it is of.
+
+    Trainings with few labels have no cell. Of trainings that differ in epochs, batch, size or digest of the data, a
+    cell is of the longest, then of that with the most seeds: `summary` shows them all. Raises DataError.
+    """
+    trained: dict[tuple, dict[tuple, list]] = defaultdict(lambda: defaultdict(list))
+    for content in read_some(folder, say):
+        model, recipe = content["model"], content["model"]["recipe"]
+        if content["split"].get("pictures", model.get("pictures")):
+            continue
+        data, task, split = where(content)
+        numbers = (recipe["epochs"], recipe["batch"], model["size"], content["data"]["digest"])
+        trained[(data, task), (split, model["network"], how(content))][numbers].append(content)
+    columns = sorted({column for column, _ in trained})
+    rows: dict[tuple, dict[tuple, str]] = defaultdict(dict)
+    for (column, head), kinds in sorted(trained.items()):
+        _, same = max(kinds.items(), key=lambda kind: (kind[0][0], len(kind[1])))
+        rows[head][column] = f"{_cell([percent(one, 'iou') for one in same])} ({len(same)})"
+    head = (*BY_TASK_HEAD, *(f"{data}, {task}" for data, task in columns))
+    return markdown(head, ((*row, *(cells.get(one, "–") for one in columns)) for row, cells in sorted(rows.items())))
 
 
 def _training(content: dict[str, Any]) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from anet.comparing import against
 from anet.errors import DataError, OptionError
-from anet.results import END, read, summary, table
+from anet.results import by_task, read, summary, table
 from anet.scoring.paired import Difference, paired
 from tests.test_cli import anet
+from tests.test_examples import load
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "results/sd900/inclusion/grouped/anet-strong-e80-s0.json"
@@ -206,10 +207,29 @@ def test_nothing_to_compare_says_what_there_is(tmp_path):
 
 def test_two_tables_at_once_are_refused(tmp_path):
     ended = anet("results", tmp_path, "--summary", "--against", "anet")
-    assert ended.code == 2 and "two tables" in ended.err
+    assert ended.code == 2 and "--summary and --against are tables of their own" in ended.err
 
 
-def test_readme_shows_what_the_command_prints():
-    ended = anet("results", ROOT / "results", "--against", "anet")
-    begin = "<!-- printed by `anet results --against anet` -->"
-    assert (ROOT / "README.md").read_text().split(begin)[1].split(END)[0].strip() == ended.out.strip()
+def test_a_column_for_each_task_holds_the_longest_training_with_all_labels(tmp_path):
+    put(tmp_path, "a", "anet")
+    put(tmp_path, "b", "anet", seed=1)
+    put(tmp_path, "c", "enet")
+    put(tmp_path, "few", "anet", seed=2, model={"pictures": 20})
+    put(tmp_path, "other", "anet", data={"task": "patches"})
+    put(tmp_path, "short", "anet", model={"recipe": read(RESULT)["model"]["recipe"] | {"epochs": 3}}, seed=3)
+    split, name = "grouped, seed 0", "strong"
+    assert cells(by_task(tmp_path)) == [
+        [split, "anet", name, "68.4 ± 0.0 (2)", "68.4 (1)"],
+        [split, "enet", name, "68.4 (1)", "–"],
+    ]
+    assert by_task(tmp_path).startswith("| split | network | recipe | sd900, inclusion | sd900, patches |")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_pages_show_what_the_commands_print(page):
+    module = load(ROOT / "docs" / "print_results.py")
+    text = (ROOT / page).read_text()
+    shown = [command for _, command, _ in module.BLOCK.findall(text)]
+    assert shown and module.filled(text) == text, "run: make tables"
+    for command in shown:
+        assert anet("results", ROOT / "results", *command.split()[2:]).out == module.TABLES[command](ROOT / "results")

@@ -9,7 +9,7 @@ from typer.main import get_command
 from anet.cli import app
 from anet.nets.ablation import ABLATIONS
 from anet.nets.zoo import ZOO
-from anet.results import BEGIN, END, read_all, table
+from anet.results import read_all
 
 ROOT = Path(__file__).parent.parent
 ITEMS = [line for line in (ROOT / "PAPER.md").read_text().splitlines() if line.startswith("| ") and "anet/" in line]
@@ -80,8 +80,3 @@ def test_a_command_that_does_not_exist_is_seen():
             check_verb(words)
     with pytest.raises(AssertionError):
         check_target(["nothing"])
-
-
-def test_the_readme_shows_the_table_that_the_results_print():
-    readme = (ROOT / "README.md").read_text()
-    assert readme.split(BEGIN)[1].split(END)[0].strip() == table(ROOT / "results").strip()

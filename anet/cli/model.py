@@ -163,12 +163,18 @@ def results(
         str | None,
         typer.Option("--against", help="Other trainings less those of this network, with 95 % intervals."),
     ] = None,
+    tasks: Annotated[
+        bool, typer.Option("--by-task", help="One row for all seeds and tasks of a training: IoU, mean ± deviation.")
+    ] = False,
 ) -> None:
     """Print the table of all results on held-out pictures as Markdown; what is left out is told on stderr."""
     from anet.comparing import against
-    from anet.results import summary, table
+    from anet.results import by_task, summary, table
 
-    if network and seeds:
-        raise OptionError("--summary and --against are two tables: give one of them")
+    asked = {"--summary": seeds, "--against": network, "--by-task": tasks}
+    if sum(map(bool, asked.values())) > 1:
+        names = " and ".join(name for name, given in asked.items() if given)
+        raise OptionError(f"{names} are tables of their own: give one of them")
     say = partial(typer.echo, err=True)
-    print(against(folder, network, say) if network else (summary if seeds else table)(folder, say), end="")
+    one = by_task if tasks else summary if seeds else table
+    print(against(folder, network, say) if network else one(folder, say), end="")
