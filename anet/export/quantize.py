@@ -2,7 +2,8 @@
 
 What decides is the range of each activation. nncf's default averages the minima and maxima of pictures, so a surface
 that is lighter or rougher than most is cut off: validation does not show it where its surfaces are like training's, and
-a part of the test pictures is lost altogether (docs/speed.md, "int8").
+a part of the test pictures is lost altogether. Its histograms still cut some of them off; the extremes of all pictures
+cut none, and the coarser steps cost less than that (docs/speed.md, "int8").
 """
 
 import logging
@@ -22,7 +23,8 @@ from anet.runtime.engines.compiled import kept_signal_stack, ov
 from anet.scoring.evaluate import Labelled
 
 METHODS = ("ptq", "accuracy", "qat")  # ranges alone; layers put back to float32; a short training first
-SUBSET = 128  # pictures that the ranges are taken from, at most: nncf's histograms cost half a second each
+SUBSET = 128  # pictures that the ranges are taken from, at most: nncf takes some tenths of a second for each
+RANGES = "MINMAX"  # of nncf's `RangeEstimatorParametersSet`: the extremes of all pictures
 
 
 def int8_graph(
@@ -40,15 +42,15 @@ def int8_graph(
     return quantize_accurately(graph, frames, lambda probs: points(probs, samples, card), max_drop)
 
 
-def quantize(model: ov.Model, frames: Sequence[np.ndarray]) -> ov.Model:
+def quantize(model: ov.Model, frames: Sequence[np.ndarray], ranges: str | None = RANGES) -> ov.Model:
     """Give a copy of `model` in int8, with ranges from `frames`, each `(h, w, 3) uint8`. Raises OptionError for none.
 
-    Ranges by HISTOGRAM: those of nncf's default cost a trained A-Net four points of IoU.
+    `ranges` names one of nncf's ways to take them; None is its own, which cost a trained A-Net four points of IoU.
     """
     shown = _spread(frames)
     with _nncf() as nncf:
         data = nncf.Dataset(shown, _as_batch)
-        return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced())
+        return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced(ranges))
 
 
 def quantize_accurately(
@@ -73,7 +75,7 @@ def quantize_accurately(
         data = nncf.Dataset(shown, _as_batch)
         return nncf.quantize_with_accuracy_control(
             model, data, data, judge, max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, subset_size=SUBSET,
-            advanced_quantization_parameters=_advanced(),
+            advanced_quantization_parameters=_advanced(RANGES),
         )  # fmt: skip
 
 
@@ -94,11 +96,12 @@ def _as_batch(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(frame)[None]
 
 
-def _advanced() -> Any:
+def _advanced(ranges: str | None) -> Any:
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    return AdvancedQuantizationParameters(activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM)
+    way = getattr(RangeEstimatorParametersSet, ranges) if ranges else None
+    return AdvancedQuantizationParameters(**({"activations_range_estimator_params": way} if way else {}))
 
 
 @contextmanager
