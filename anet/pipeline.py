@@ -150,7 +150,8 @@ def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan |
         if (folder / PLAN).exists():
             plan, _ = read_plan(folder)
             dataset = load(data or Path(plan.data), plan.task, plan.free)
-            return plan, dataset, parts_of(plan, dataset) if data is None else split(dataset, None, plan.split_seed)
+            own = data is None or facts.provenance["data"]["digest"] == dataset.digest()  # the same pictures elsewhere
+            return plan, dataset, parts_of(plan, dataset) if own else split(dataset, None, plan.split_seed)
         if data is None:
             raise ModelError(
                 f"{printable(folder)} is no run folder, {PLAN} is missing: --data says which pictures it is proven on"

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from anet import cli
 from anet.bench import speed, whole
 from anet.bench.folder import folder_apart
 from anet.bench.picture import draw
@@ -26,7 +28,7 @@ from anet.provenance import machine
 from anet.runtime.card import Card
 from anet.runtime.verdicts.bundled_rules import add_rules
 from tests.test_examples import load
-from tests.test_export import Tiny, facts, frames
+from tests.test_export import Tiny, exported, facts, frames
 
 POSITIVE = st.floats(1e-3, 1e6)
 FACTS = {"mean": (0.5,) * 3, "std": (0.2,) * 3, "threshold": 0.5, "min_area_px": 0}
@@ -289,3 +291,12 @@ def test_the_tables_of_docs_speed_are_those_of_the_records():
     page = module.PAGE.read_text()
     assert page == module.filled(page), "run: python docs/print_speed.py"
     assert len(module.BLOCK.findall(page)) == page.count("<!-- printed from") > 0
+
+
+def test_a_record_never_takes_the_place_of_the_bundle_that_it_is_of():
+    bundle = exported()
+    before = {path.name: path.read_bytes() for path in bundle.iterdir() if path.is_file()}
+    for name in ("card.json", "model.bin"):
+        ended = CliRunner().invoke(cli.app, ["bench", str(bundle), "--out", str(bundle / name)])
+        assert ended.exit_code == 2 and "inputs are never changed" in " ".join(ended.output.split())
+    assert {path.name: path.read_bytes() for path in bundle.iterdir() if path.is_file()} == before

@@ -147,6 +147,26 @@ def lone(tmp_path_factory) -> tuple[Path, Path]:
     return Path(shutil.copy(run / "best.safetensors", folder / "mine.safetensors")), folder / "data"
 
 
+def test_the_runs_own_pictures_that_lie_elsewhere_by_now_prove_it_in_the_runs_own_parts(tmp_path):
+    from rich.console import Console
+
+    from anet.pipeline import _proven_on
+    from anet.training.train import train
+    from tests.tiny import make_set, tiny
+
+    data = make_set(tmp_path / "data")
+    run = train(tiny(data, tmp_path, epochs=1, protocol="paper", split_seed=2, pictures=8), Console(quiet=True))
+    facts = load_model(run / "best.safetensors")[1]
+    moved = Path(shutil.move(data, tmp_path / "elsewhere"))
+    plan, dataset, parts = _proven_on(run, facts, moved)
+    names = [[sample.name for sample in part] for part in (parts.train, parts.val)]
+    assert len(names[0]) + len(names[1]) == 8 and parts.protocol == "paper" and plan.pictures == 8
+    assert set(names[1]).isdisjoint(names[0]) and facts.provenance["split"]["val"] == len(names[1])
+    (moved / "images" / "test" / "13.png").unlink()
+    (moved / "masks" / "test" / "13.png").unlink()
+    assert _proven_on(run, facts, moved)[2].protocol == "given"  # other pictures: as that set is parted by itself
+
+
 def test_a_model_file_outside_of_its_run_is_exported_with_its_pictures_or_says_what_it_needs(lone, tmp_path):
     model, data = lone
     with pytest.raises(ModelError, match=r"run\.json is missing: --data says"):

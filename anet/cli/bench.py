@@ -7,7 +7,7 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import Bundle, Task
-from anet.files import printable
+from anet.files import check_target, printable
 
 
 @app.command()
@@ -42,6 +42,7 @@ def bench(
 
     engines = tuple(engine.split(","))
     paths = tuple(find(one) for one in bundles or ())
+    check_target(out, *paths)
     plan = Plan(paths, names_of(networks, everything), size, plain, engines, rounds, whole)
     result = bench(plan, lambda text: console.print(text, highlight=False, soft_wrap=True))
     print_bench(result, console)
