@@ -85,7 +85,8 @@ def audit(
     out = Path(out)
     if limit < 1 or out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"--limit {limit}, --out {printable(out)}: a picture or more and a name ending in .html work")
-    opened, dataset = open_model(model, threads), load(data, task, free)
+    opened = open_model(model, threads)
+    dataset = load(data, task, free, opened.provenance.get("data", {}).get("task"))
     check_fit(opened, dataset, model, data)
     check_target(out, model, dataset.root)
     _check_list(out.with_suffix(".csv"))

@@ -77,7 +77,8 @@ def prepare(
     threads: int, engine: str | None = None, precision: str | None = None,
 ) -> Trial:  # fmt: skip
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
-    opened, dataset = open_model(model, threads, engine, precision), load(data, task, free)
+    opened = open_model(model, threads, engine, precision)
+    dataset = load(data, task, free, opened.provenance.get("data", {}).get("task"))
     check_fit(opened, dataset, model, data)
     digest, trained = dataset.digest(), opened.provenance
     own = trained.get("split", {})

@@ -157,7 +157,7 @@ def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan |
                 f"{printable(folder)} is no run folder, {PLAN} is missing: --data says which pictures it is proven on"
             )
         trained = known_provenance(facts.provenance)
-        dataset = load(data, trained["data"].get("task"), bool(trained["data"].get("free")))
+        dataset = load(data, None, bool(trained["data"].get("free")), trained["data"].get("task"))
         own = trained["split"] if trained["data"].get("digest") == dataset.digest() else {}
         return None, dataset, split(dataset, own.get("protocol"), own.get("seed", 0))
     except DataError as error:

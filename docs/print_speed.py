@@ -54,17 +54,18 @@ def ranges(path: Path) -> str:
     lines = [
         f"{_task(content)}: {split['train']} pictures of training, {split['val']} of validation, {split['test']} of "
         f"test; ranges from {content['ranges_from']}; threshold {content['threshold']:.3f}.\n",
-        "| ranges | IoU, training | validation | test | points lost at most, training and validation |",
-        "| --- | --- | --- | --- | --- |",
+        "| ranges | IoU, training | validation | test | points lost at most | a probability is off by, on average |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, one in content["ways"].items():
         bound = f"{one['loss_bound']:.2f}" if "loss_bound" in one else ""
-        lines.append(f"| {name} | {' | '.join(f'{100 * one[part]:.2f}' for part in PARTS)} | {bound} |")
+        off = f"{one['difference']:.5f}" if "difference" in one else ""
+        lines.append(f"| {name} | {' | '.join(f'{100 * one[part]:.2f}' for part in PARTS)} | {bound} | {off} |")
     return "\n".join(lines)
 
 
 def _task(result: dict) -> str:
-    return f"{result['data']['name']}, {result['data']['task']}"
+    return f"{result['data']['name']}, {result['data']['task']}, {result['split']['protocol']}"
 
 
 def filled(page: str) -> str:

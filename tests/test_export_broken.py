@@ -158,7 +158,7 @@ def test_the_runs_own_pictures_that_lie_elsewhere_by_now_prove_it_in_the_runs_ow
     run = train(tiny(data, tmp_path, epochs=1, protocol="paper", split_seed=2, pictures=8), Console(quiet=True))
     facts = load_model(run / "best.safetensors")[1]
     moved = Path(shutil.move(data, tmp_path / "elsewhere"))
-    plan, dataset, parts = _proven_on(run, facts, moved)
+    plan, _, parts = _proven_on(run, facts, moved)
     names = [[sample.name for sample in part] for part in (parts.train, parts.val)]
     assert len(names[0]) + len(names[1]) == 8 and parts.protocol == "paper" and plan.pictures == 8
     assert set(names[1]).isdisjoint(names[0]) and facts.provenance["split"]["val"] == len(names[1])

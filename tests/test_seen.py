@@ -185,3 +185,19 @@ def test_a_card_of_very_many_pictures_leaves_them_out():
     few, many = ({"split": {"seed": 1, "seen": {"train": ["0" * 16] * n, "val": []}}} for n in (MOST, MOST + 1))
     assert carried(few) == few and carried(many) == {"split": {"seed": 1}}
     assert len(json.dumps(few, indent=2)) < 2**20 * 0.6
+
+
+def test_where_no_task_is_given_the_models_own_is_scored_if_the_set_has_it(tmp_path):
+    root = layouts.sd900(tmp_path / "set", 6)
+    dataset = load(root, "patches")
+    path = model(tmp_path / "model.safetensors", dataset, split(dataset, "paper"))
+    network, facts = load_model(path)
+    facts.provenance["data"]["task"] = "patches"
+    save_model(path, network.state_dict(), facts)
+    assert evaluate_model(path, root).facts["data"]["task"] == "patches"
+    assert evaluate_model(path, root, "scratches").facts["data"]["task"] == "scratches"
+    assert evaluate_model(path, layouts.mt(tmp_path / "mt", 8)).facts["data"]["task"] == "defect"  # which has no patches
+    with pytest.raises(DataError, match="several tasks"):
+        load(root, usual="defect")
+    with pytest.raises(DataError, match="no task 'patch'.*did you mean 'patches'"):
+        load(root, "patch", usual="patches")

@@ -149,7 +149,7 @@ def _validation(card: Card, data: Path, task: str | None) -> tuple[Sample, ...]:
     """Give the pictures of `data` that validated the model, or would have. Raises DataError."""
     facts, own = card.provenance.get("data"), card.provenance.get("split")
     facts, own = (one if isinstance(one, dict) else {} for one in (facts, own))
-    dataset = load(data, task or facts.get("task"), bool(facts.get("free")))
+    dataset = load(data, task, bool(facts.get("free")), facts.get("task"))
     if len(dataset.class_names) != len(card.class_names):
         found, wanted = len(dataset.class_names), len(card.class_names)
         raise DataError(f"{printable(data)} has {found} classes, background included, the model has {wanted}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Bundle, Task
+from anet.cli.options import Bundle, OwnTask
 from anet.files import check_target, printable
 
 
@@ -73,7 +73,7 @@ def tune(
     data: Annotated[
         Path | None, typer.Option(help="Data set that validated it: measures IoU anew, and scales.")
     ] = None,
-    task: Task = None,
+    task: OwnTask = None,
 ) -> None:
     """Find the way to run a bundle that meets a budget on this machine, and write it into the bundle.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import PLAIN, app, console
-from anet.cli.options import Data, Free, Model, Protocol, SplitSeed, Task, Threads
+from anet.cli.options import Data, Free, Model, OwnTask, Protocol, SplitSeed, Task, Threads
 from anet.files import check_target, printable
 
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **PLAIN)
@@ -74,7 +74,7 @@ def merge(
 def audit(
     model: Model,
     data: Data,
-    task: Task = None,
+    task: OwnTask = None,
     free: Free = False,
     out: Annotated[Path, typer.Option(help="HTML page to write; the list to relabel lies beside it.")] = Path(
         "audit.html"

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Data, Engine, Free, Model, OwnSplitSeed, Precision, Protocol, SplitSeed, Task, Threads
+from anet.cli.options import (
+    Data,
+    Engine,
+    Free,
+    Model,
+    OwnSplitSeed,
+    OwnTask,
+    Precision,
+    Protocol,
+    SplitSeed,
+    Task,
+    Threads,
+)
 from anet.errors import OptionError
 from anet.files import check_target, printable
 
@@ -84,7 +96,7 @@ def train(
 def evaluate(
     model: Model,
     data: Data,
-    task: Task = None,
+    task: OwnTask = None,
     free: Free = False,
     protocol: Protocol = None,
     split_seed: OwnSplitSeed = None,

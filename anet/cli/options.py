@@ -24,6 +24,9 @@ def kept(model: Path) -> Path:
 
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
 Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
+OwnTask = Annotated[
+    str | None, typer.Option("--task", help="Task of the data set; the model's own by default, where the set has it.")
+]
 Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
 Protocol = Annotated[
     str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")

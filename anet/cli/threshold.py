@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.cli.options import Data, Free, Model, OwnSplitSeed, Protocol, Task, Threads
+from anet.cli.options import Data, Free, Model, OwnSplitSeed, OwnTask, Protocol, Threads
 from anet.errors import DataError
 from anet.files import check_target
 
@@ -15,7 +15,7 @@ from anet.files import check_target
 def threshold(
     model: Model,
     data: Data,
-    task: Task = None,
+    task: OwnTask = None,
     free: Free = False,
     protocol: Protocol = None,
     split_seed: OwnSplitSeed = None,

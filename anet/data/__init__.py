@@ -1,6 +1,7 @@
 """Data sets in the layouts in which people download them: `load()` finds the layout, `split()` makes the parts."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -27,13 +28,17 @@ EXPECTED = "a plain folder needs images/ and masks/; " + ", ".join(
 )
 
 
-def load(path: Path | str, task: str | None = None, free: bool = False) -> Dataset:
+def load(path: Path | str, task: str | None = None, free: bool = False, usual: str | None = None) -> Dataset:
     """Read the data set in `path`, whose layout is found by its structure; no picture is decoded.
 
     `free` adds the sound pictures of sets that have them apart (magnetic tile, DAGM, KolektorSDD). `path` may also be
-    the folder above, or one of the two folders inside. Raises DataError.
+    the folder above, or one of the two folders inside. Where no `task` is given, `usual`, a model's own, is read if the
+    set has it. Raises DataError.
     """
     layout, root = find(Path(path))
+    if task is None and usual is not None:
+        with suppress(DataError):  # whatever else is wrong is said below
+            return LAYOUTS[layout].read(root, usual, free)
     return LAYOUTS[layout].read(root, task, free)
 
 
