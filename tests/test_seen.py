@@ -195,9 +195,10 @@ def test_where_no_task_is_given_the_models_own_is_scored_if_the_set_has_it(tmp_p
     facts.provenance["data"]["task"] = "patches"
     save_model(path, network.state_dict(), facts)
     assert evaluate_model(path, root).facts["data"]["task"] == "patches"
-    assert evaluate_model(path, root, "scratches").facts["data"]["task"] == "scratches"
-    assert evaluate_model(path, layouts.mt(tmp_path / "mt", 8)).facts["data"]["task"] == "defect"  # which has no patches
+    assert evaluate_model(path, root, "scratches", protocol="paper").facts["data"]["task"] == "scratches"
+    tiles = layouts.mt(tmp_path / "mt", 8)  # no patches
+    assert evaluate_model(path, tiles, protocol="paper").facts["data"]["task"] == "defect"
     with pytest.raises(DataError, match="several tasks"):
         load(root, usual="defect")
-    with pytest.raises(DataError, match="no task 'patch'.*did you mean 'patches'"):
+    with pytest.raises(DataError, match=r"no task 'patch'.*did you mean 'patches'"):
         load(root, "patch", usual="patches")
