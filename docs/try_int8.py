@@ -66,7 +66,8 @@ def main(run: Path, out: Path) -> None:
             found[name]["difference"] = difference(exact, probs, [*parts.val, *parts.train], card)
     write_json(out, {
         "format": FORMAT, "data": {"name": dataset.name, "task": dataset.task, "digest": dataset.digest()},
-        "split": facts.provenance["split"] | {"seen": None}, "threshold": card.threshold, "ranges_from": len(frames), "ways": found,
+        "split": facts.provenance["split"] | {"seen": None}, "threshold": card.threshold,
+        "ranges_from": len(frames), "ways": found,
         "machine": machine(), "versions": versions(), "commit": commit(),
     })  # fmt: skip
 

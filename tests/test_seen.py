@@ -196,8 +196,8 @@ def test_where_no_task_is_given_the_models_own_is_scored_if_the_set_has_it(tmp_p
     save_model(path, network.state_dict(), facts)
     assert evaluate_model(path, root).facts["data"]["task"] == "patches"
     assert evaluate_model(path, root, "scratches", protocol="paper").facts["data"]["task"] == "scratches"
-    tiles = layouts.mt(tmp_path / "mt", 8)  # no patches
-    assert evaluate_model(path, tiles, protocol="paper").facts["data"]["task"] == "defect"
+    plain = layouts.folder(tmp_path / "plain", 24)  # no patches
+    assert evaluate_model(path, plain, protocol="paper").facts["data"]["task"] == "defect"
     with pytest.raises(DataError, match="several tasks"):
         load(root, usual="defect")
     with pytest.raises(DataError, match=r"no task 'patch'.*did you mean 'patches'"):
