@@ -30,20 +30,30 @@ def settings(path: Path) -> str:
 
 
 def int8(folder: Path) -> str:
-    """Give what `anet eval --precision` found of each way to int8, beside float32 of the same bundles, as Markdown."""
+    """Give what `anet eval --precision` found of each way to int8, beside float32 of the same bundles, as Markdown.
+
+    A row a class; those of several have one threshold and one score on validation, in a row of their mean.
+    """
     found = [json.loads(path.read_text()) for path in sorted(folder.rglob("anet-*.json"))]
-    head = "| data, task | answers | threshold | IoU, validation | IoU | against float32 | IoU, pictures | escapes |"
+    head = "| data, task, split | answers | threshold | IoU, val | IoU | against float32 | IoU, pictures | escapes |"
     lines = [head, "| --- " * head.count(" |") + "|"]
-    plain = {_task(one): one["scores"]["miou"] for one in found if one["model"]["precision"] == "f32"}
+    plain = {_task(one): one["scores"] for one in found if one["model"]["precision"] == "f32"}
     for one in sorted(found, key=lambda one: (_task(one), one["model"]["precision"] != "f32", one["model"]["int8"])):
         scores, threshold, exact = one["scores"], one["threshold"], one["model"]["precision"] == "f32"
-        lost = "" if exact else f"{100 * (scores['miou'] - plain[_task(one)]):+.2f}"
+        before, names = plain[_task(one)], one["model"]["class_names"][1:]
+        lost = "" if exact else f"{100 * (scores['miou'] - before['miou']):+.2f}"
+        several, each = len(names) > 1, scores["iou_mean_pictures"]
         cells = (
-            _task(one), "float32" if exact else f"int8, {one['model']['int8']}", f"{threshold['value']:.3f}",
-            f"{100 * threshold['val_iou']:.2f}", f"{100 * scores['miou']:.2f}", lost,
-            f"{100 * scores['iou_mean_pictures'][1]:.2f}", f"{scores['escapes']} of {scores['defect_pictures']}",
+            _task(one) + ": mean" * several, "float32" if exact else f"int8, {one['model']['int8']}",
+            f"{threshold['value']:.3f}", f"{100 * threshold['val_iou']:.2f}", f"{100 * scores['miou']:.2f}", lost,
+            "" if several else f"{100 * each[1]:.2f}", f"{scores['escapes']} of {scores['defect_pictures']}",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
+        for number, name in enumerate(names if several else (), 1):
+            iou = scores["iou"][number]
+            lost = "" if exact else f"{100 * (iou - before['iou'][number]):+.2f}"
+            cells = f"… {name}", cells[1], "", "", f"{100 * iou:.2f}", lost, f"{100 * each[number]:.2f}", ""
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

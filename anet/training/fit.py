@@ -218,8 +218,8 @@ def diverged(what: str, epoch: int, batch: int, names: list[str], folder: Path) 
     """Give the error of a training that cannot go on, naming where."""
     shown = ", ".join(printable(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
     return TrainingError(
-        f"{what} in epoch {epoch}, batch {batch} ({shown}): a smaller learning rate or 32-bit precision may help; "
-        f"the last good weights are kept in {printable(folder)}"
+        f"{what} in epoch {epoch}, batch {batch} ({shown}): a smaller learning rate, 32-bit precision or "
+        f"--no-compile may help; the last good weights are kept in {printable(folder)}"
     )
 
 
