@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from anet import cli
 from anet.errors import DataError, ModelError, OptionError, TrainingError
 from anet.results import APART, place, read, read_all, row, summary, table
 from anet.study import child
@@ -329,7 +331,18 @@ def test_a_plan_that_names_no_epochs_means_the_recipes_own_also_of_few_pictures(
     asked = []
     monkeypatch.setattr("anet.training.train.train", lambda options, *rest: asked.append(options))
     child.train_or_go_on(job(tmp_path, root, pictures=4), tmp_path / "x", Console(file=StringIO()))
-    assert [(one.epochs, one.batch) for one in asked] == [(STRONG.epochs, STRONG.batch)]
+    assert [(one.epochs, one.batch, one.compiled) for one in asked] == [(STRONG.epochs, STRONG.batch, None)]
+
+
+@pytest.mark.parametrize(("words", "compiled"), [([], None), (["--no-compile"], False), (["--compile"], True)])
+def test_torch_compile_is_each_trainings_own_choice_or_said_for_all(tmp_path, root, monkeypatch, words, compiled):
+    asked = []
+    monkeypatch.setattr("anet.study.work.run_plan", lambda plan, settings, console: asked.append(settings) or 0)
+    assert CliRunner().invoke(cli.app, ["study", "run", str(plan_file(tmp_path, [0])), *words]).exit_code == 0
+    assert [one.compiled for one in asked] == [compiled]
+    monkeypatch.setattr("anet.training.train.train", lambda options, *rest: asked.append(options))
+    child.train_or_go_on(replace(job(tmp_path, root), compiled=compiled), tmp_path / "x", Console(file=StringIO()))
+    assert asked[1].compiled == compiled
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import (
+    Compiled,
     Data,
     Engine,
     Free,
@@ -48,10 +49,7 @@ def train(
     devices: Annotated[int, typer.Option(help="Number of devices (or CPU processes).")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or fp16.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that decode pictures beside the training.")] = 0,
-    compiled: Annotated[
-        bool | None,
-        typer.Option("--compile/--no-compile", help="torch.compile; by default when the planned steps repay it."),
-    ] = None,
+    compiled: Compiled = None,
     save_every: Annotated[
         int, typer.Option(help="Steps between saves inside an epoch; 0 saves after each epoch only.")
     ] = 0,

@@ -24,6 +24,10 @@ def kept(model: Path) -> Path:
 
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
 Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
+Compiled = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="torch.compile; by default when the planned steps repay it."),
+]
 OwnTask = Annotated[
     str | None, typer.Option("--task", help="Task of the data set; the model's own by default, where the set has it.")
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import PLAIN, app, console
+from anet.cli.options import Compiled
 
 study_app = typer.Typer(help="Work through a plan of many trainings into results/; docs/study.md shows how.", **PLAIN)
 app.add_typer(study_app, name="study")
@@ -35,13 +36,14 @@ def run(
     devices: Annotated[str, typer.Option(help="auto, cpu, cuda (all GPUs), or some: cuda:0,cuda:1.")] = "auto",
     jobs: Annotated[int | None, typer.Option(help="Trainings side by side; by default one a device.")] = None,
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or fp16.")] = "auto",
+    compiled: Compiled = None,
     out: Results = Path("results"),
     runs: Runs = Path("runs"),
 ) -> None:
     """Train and score what is missing; Ctrl-C saves, and the same command goes on. Exit code 1: something failed."""
     from anet.study.work import Settings, run_plan
 
-    raise typer.Exit(run_plan(plan, Settings(data_root, runs, out, devices, jobs, precision), console))
+    raise typer.Exit(run_plan(plan, Settings(data_root, runs, out, devices, jobs, precision, compiled), console))
 
 
 @study_app.command()

@@ -36,6 +36,7 @@ class Job:
     device: str  # "cpu" or "cuda"
     precision: str
     cores: tuple[int, ...]  # to which it is pinned; none: wherever the system puts it
+    compiled: bool | None = None  # torch.compile; None: as `anet train` decides
 
     def to_json(self) -> str:
         """Give it as one word of a command line."""
@@ -115,7 +116,8 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
         training.Options(
             Path(job.data), run.task, run.free, run.network, run.recipe, run.epochs or own.epochs,
             run.batch or own.batch, run.size, run.seed, run.protocol, run.split_seed, folder.name, folder.parent,
-            job.device, precision=job.precision, pictures=run.pictures, changes=dict(run.changes),
+            job.device, precision=job.precision, compiled=job.compiled, pictures=run.pictures,
+            changes=dict(run.changes),
         ),
         console,
         open_start(run.init) if run.init else None,

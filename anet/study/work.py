@@ -44,6 +44,7 @@ class Settings:
     devices: str = "auto"
     jobs: int | None = None  # None: one a device
     precision: str = "auto"
+    compiled: bool | None = None  # torch.compile; None: as `anet train` decides
 
 
 @dataclass
@@ -95,7 +96,7 @@ class Study:
         places, data = self.places(run), settings.data_root / self.plan.folders[run.data]
         job = Job(
             run, str(data.absolute()), str(settings.runs), str(settings.results),
-            slot.device, settings.precision, slot.cores,
+            slot.device, settings.precision, slot.cores, settings.compiled,
         )  # fmt: skip
         try:
             places.log.parent.mkdir(parents=True, exist_ok=True)
