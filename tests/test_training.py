@@ -632,3 +632,34 @@ def test_the_strong_recipe_learns_squares_from_eight_pictures(data, tmp_path):
     network, facts = load_model(folder)
     scored = evaluate(Predictor(network, facts), split(dataset).test, dataset.classes)
     assert scored.scores.miou > 0.8
+
+
+def test_a_training_whose_compiled_step_answers_nan_goes_on_without_compiling(tmp_path, monkeypatch):
+    class Wrong(torch.autograd.Function):
+        """Give what comes, and NaN as the gradient of it: as compiled code did on one processor."""
+
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * torch.nan
+
+    class Compiled(torch.nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return Wrong.apply(self.network(x))
+
+    plain = train(tiny(make_set(tmp_path / "data"), tmp_path / "plain"), Console(file=io.StringIO()))
+    monkeypatch.setattr(torch, "compile", Compiled)
+    said = io.StringIO()
+    folder = train(tiny(tmp_path / "data", tmp_path / "runs", compiled=True), Console(file=said, width=200))
+    assert "what torch.compile made answers NaN: this training goes on without it" in said.getvalue()
+    plan, content = run.read_plan(folder)
+    network, facts = load_model(folder)
+    assert (plan.compiled, content["provenance"]["compiled"], facts.provenance["compiled"]) == (False, False, False)
+    assert all(map(torch.equal, network.state_dict().values(), load_model(plain)[0].state_dict().values()))

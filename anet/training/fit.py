@@ -26,6 +26,7 @@ from anet.scoring.threshold import choose_threshold
 from anet.training import run
 from anet.training.augment import Augment
 from anet.training.checkpoint import Facts, load_model, save_model
+from anet.training.compiling import check_first
 from anet.training.feed import Batches, FramedSet, picture_statistics, repeat_factors
 from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
@@ -89,7 +90,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             run.write_metrics(folder, state)
     compiled = torch.compile(network) if plan.compiled else network
     model, optimizer = fabric.setup(compiled, optimizer)  # pyright: ignore[reportArgumentType]  a module stays one
-    restore_scaler(fabric, scaler)
+    if scaler:
+        fabric.strategy.precision.load_state_dict(scaler)
     prepare = Deployable(network, facts.mean, facts.std).to(fabric.device)
     augment, predictor = Augment(recipe), Predictor(ema, facts, fabric.device)
 
@@ -110,6 +112,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             where = epoch + 1, state.step % batches.per_epoch + 1, names, folder
             if not math.isfinite(loss):
                 raise diverged(f"loss is {loss}", *where)
+            if plan.compiled and not state.step:
+                check_first(network)
             if ema is not network:
                 update_average(ema, network, recipe.ema, state.step)
             pictures = len(names) * fabric.world_size
@@ -218,8 +222,8 @@ def diverged(what: str, epoch: int, batch: int, names: list[str], folder: Path) 
     """Give the error of a training that cannot go on, naming where."""
     shown = ", ".join(printable(name) for name in names[:4]) + (", ..." if len(names) > 4 else "")
     return TrainingError(
-        f"{what} in epoch {epoch}, batch {batch} ({shown}): a smaller learning rate, 32-bit precision or "
-        f"--no-compile may help; the last good weights are kept in {printable(folder)}"
+        f"{what} in epoch {epoch}, batch {batch} ({shown}): a smaller learning rate, 32-bit precision or --no-compile "
+        f"may help; the last good weights are kept in {printable(folder)}"
     )
 
 
@@ -227,11 +231,6 @@ def save(fabric: Fabric, folder: Path, state: State, network: nn.Module, ema: nn
     if fabric.is_global_zero:
         scaler = getattr(fabric.strategy.precision, "state_dict", dict)()
         run.save_state(folder, state, network, ema, optimizer, scaler)
-
-
-def restore_scaler(fabric: Fabric, scaler: dict) -> None:
-    if scaler:
-        fabric.strategy.precision.load_state_dict(scaler)
 
 
 def finish(folder: Path, val: list, classes: int, fabric: Fabric, ended: bool) -> Facts:

@@ -24,6 +24,7 @@ from anet.provenance import commit, machine, versions
 from anet.seen import check_parts, seen_of
 from anet.training import run
 from anet.training.checkpoint import Facts
+from anet.training.compiling import Miscompiled, compiles, without
 from anet.training.events import TensorBoard
 from anet.training.fit import Stopped, fit, shown, statistics
 from anet.training.memory import keep_memory
@@ -34,9 +35,6 @@ from anet.training.start import START, Start, check_start, keep_start, read_star
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 MOST_SIDE = 8192  # pixels of a network's input in training: far beyond what a GPU's memory holds
-COMPILE_PIXELS = 16_000 * 224 * 224
-"""From this many pixels of planned steps on, torch.compile pays on 2 cores: it costs 1 to 3 minutes once and then saves
-about 30 % of a step (`anet bench train` measures it)."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
     fabric = launch(accelerator, options.devices, precision)
     compiled = options.compiled
     if compiled is None:
-        compiled = recipe.epochs * len(parts.train) * options.size**2 > COMPILE_PIXELS and can_compile()
+        compiled = compiles(recipe.epochs * len(parts.train) * options.size**2)
     plan = Plan(
         data=str(Path(options.data).absolute()), task=options.task, free=options.free, network=options.network,
         recipe=recipe, size=options.size, seed=options.seed, protocol=options.protocol, split_seed=options.split_seed,
@@ -168,7 +166,14 @@ def go(
             describe(console, plan, folder, dataset, parts, start)
         shows = [stack.enter_context(Display(console)), stack.enter_context(TensorBoard(folder))] if chief else []
         try:
-            fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
+            try:
+                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
+            except Miscompiled:  # nothing was saved yet
+                plan = first_process(fabric, lambda: without(folder, plan))
+                facts.provenance["compiled"] = False
+                if chief:
+                    console.print("what torch.compile made answers NaN: this training goes on without it")
+                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, False, start)
         except Stopped:
             if not chief:  # a helper that ends with an error would make Fabric kill the first process
                 return None
@@ -271,13 +276,6 @@ def find_precision(name: str, accelerator: str) -> str:
     if name == "fp16" and accelerator == "cpu":
         raise OptionError("fp16 needs a GPU: bf16 and 32 work on a CPU")
     return name
-
-
-def can_compile() -> bool:
-    """Say whether torch.compile finds a C++ compiler here."""
-    from shutil import which
-
-    return bool(os.environ.get("CXX") or which("g++") or which("clang++"))
 
 
 @contextlib.contextmanager
