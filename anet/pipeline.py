@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from anet.training.checkpoint import Facts
     from anet.training.run import Plan
 
-PROOF = 200  # validation pictures on which an export is compared with torch, at most; and of training for rounding
+PROOF = 200  # validation pictures on which an export is compared with torch, at most
+SEEN = 300  # pictures of training that show, too, what rounding loses, at most: few would leave its bound wide
 CALIBRATION = 64  # training pictures from which int8 takes its ranges: most of the time of an export
 RUN_PICTURES = 3600  # pictures that `anet run` trains with by default: a few minutes on 2 cores
 SIZE = 224  # of the network's input, as the paper's for NEU-Seg
@@ -108,7 +109,7 @@ def export_run(
     shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if "int8" in formats else 32)]
     h, w = read_size(size) if size else (facts.size, facts.size)
     drop = MAX_DROP if max_drop is None else max_drop
-    proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, PROOF), None
+    proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, SEEN), None
     if "int8" in formats and int8 == "qat" and importlib.util.find_spec("nncf"):  # without it int8 is left out
         from anet.training.refine import refine
 

@@ -3,7 +3,8 @@
 What decides is the range of each activation. nncf's default averages the minima and maxima of pictures, so a surface
 that is lighter or rougher than most is cut off: validation does not show it where its surfaces are like training's, and
 a part of the test pictures is lost altogether. Its histograms still cut some of them off; the extremes of all pictures
-cut none, and the coarser steps cost less than that (docs/speed.md, "int8").
+cut none, and the coarser steps cost less than that. And the layers that read the picture stay in float32: a picture has
+256 grey values already, and rounding them anew, to steps of twice their size, is the largest error of all.
 """
 
 import logging
@@ -50,7 +51,10 @@ def quantize(model: ov.Model, frames: Sequence[np.ndarray], ranges: str | None =
     shown = _spread(frames)
     with _nncf() as nncf:
         data = nncf.Dataset(shown, _as_batch)
-        return nncf.quantize(model, data, subset_size=SUBSET, advanced_parameters=_advanced(ranges))
+        return nncf.quantize(
+            model, data, subset_size=SUBSET, fast_bias_correction=False, advanced_parameters=_advanced(ranges),
+            ignored_scope=nncf.IgnoredScope(names=picture_layers(model)),
+        )  # fmt: skip
 
 
 def quantize_accurately(
@@ -75,8 +79,22 @@ def quantize_accurately(
         data = nncf.Dataset(shown, _as_batch)
         return nncf.quantize_with_accuracy_control(
             model, data, data, judge, max_drop=max_drop, drop_type=nncf.DropType.ABSOLUTE, subset_size=SUBSET,
-            advanced_quantization_parameters=_advanced(RANGES),
+            fast_bias_correction=False, advanced_quantization_parameters=_advanced(RANGES),
+            ignored_scope=nncf.IgnoredScope(names=picture_layers(model)),
         )  # fmt: skip
+
+
+def picture_layers(model: ov.Model) -> list[str]:
+    """Give the names of the convolutions that nothing but what is no convolution stands before."""
+    found, waiting, met = set(), list(model.get_parameters()), set()
+    while waiting:
+        for node in (given.get_node() for one in waiting.pop().outputs() for given in one.get_target_inputs()):
+            if "Convolution" in node.get_type_name():
+                found.add(node.get_friendly_name())
+            elif node.get_friendly_name() not in met:
+                met.add(node.get_friendly_name())
+                waiting.append(node)
+    return sorted(found)
 
 
 def check_method(method: str) -> None:

@@ -26,6 +26,7 @@ from anet.training.run import Plan
 
 EPOCHS, LR, CLIP = 3, 2e-4, 1.0  # a hundredth of a training, at a twentieth of its learning rate
 WARM = 4  # batches from which the ranges of activations are taken
+RGB = 3  # channels of a picture: what reads it stays in float32, see `anet.export.quantize`
 Conv = (nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -150,7 +151,7 @@ class RoundedWeight(nn.Module):
 def rounding(network: nn.Module) -> Iterator[Ranges]:
     """Let the convolutions of `network` round weights and inputs to int8 while it lasts; take their ranges first."""
     ranges, hooks = Ranges(), []
-    convolutions = [one for one in network.modules() if isinstance(one, Conv)]
+    convolutions = [one for one in network.modules() if isinstance(one, Conv) and one.in_channels != RGB]
     for one in convolutions:
         axis = 1 if isinstance(one, nn.ConvTranspose2d) else 0
         parametrize.register_parametrization(one, "weight", RoundedWeight(axis))
