@@ -166,7 +166,10 @@ def check_replaceable(out: Path | str) -> None:
     """Refuse, before minutes of work, a folder that no other could take the place of. Raises OutputError."""
     if os.path.ismount(out):
         raise OutputError(f"{printable(out)} is a mount point, which is never replaced: write beside it and copy")
-    check_writable(Path(out).absolute().parent)
+    try:
+        _write_into(Path(out).absolute().parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
 
 
 def check_target(out: Path | str | None, *inputs: Path | str) -> None:
@@ -199,13 +202,17 @@ def check_writable(folder: Path) -> Path:
     """Make `folder` and prove that a file can be written there, before hours of work. Raises OutputError."""
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder) as stream:
-            stream.write(b"x")
-            stream.flush()
+        _write_into(folder)
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from error
     return folder
+
+
+def _write_into(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder) as stream:
+        stream.write(b"x")
+        stream.flush()
 
 
 def sha256(content: bytes) -> str:
