@@ -2,7 +2,7 @@
 # make test             the test suite, a process a core; ANET_DATA=folder runs the tests on real pictures, too
 # make test-slow        only the tests marked slow: minutes to an hour
 # make bench            speed of A-Net and the networks of Fig. 9 here, and what fell since results/speed; BUNDLE=folder
-# make tables         the tables of README and the pages, printed anew from results/
+# make tables           the tables of README and the pages, printed anew from results/
 # make docs             the pages as a site in build/site; any warning is an error
 # make lint             format and lint
 # make types            types (pyright, basic)

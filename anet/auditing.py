@@ -86,7 +86,7 @@ def audit(
     if limit < 1 or out.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"--limit {limit}, --out {printable(out)}: a picture or more and a name ending in .html work")
     opened = open_model(model, threads)
-    dataset = load(data, task, free, opened.provenance.get("data", {}).get("task"))
+    dataset = load(data, task, free, opened.task)
     check_fit(opened, dataset, model, data)
     check_target(out, model, dataset.root)
     _check_list(out.with_suffix(".csv"))

@@ -78,7 +78,7 @@ def prepare(
 ) -> Trial:  # fmt: skip
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
     opened = open_model(model, threads, engine, precision)
-    dataset = load(data, task, free, opened.provenance.get("data", {}).get("task"))
+    dataset = load(data, task, free, opened.task)
     check_fit(opened, dataset, model, data)
     digest, trained = dataset.digest(), opened.provenance
     own = trained.get("split", {})

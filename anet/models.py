@@ -43,6 +43,11 @@ class OpenModel:
     line: Callable[[np.ndarray], np.ndarray]  # as `probs`, of large pictures in tiles, as `anet inspect` looks at them
     ruled: bool = False  # a bundle with rules of its own, which scores do not look at
 
+    @property
+    def task(self) -> str | None:
+        """Give the task that it was trained on, where it says so."""
+        return self.provenance.get("data", {}).get("task")
+
     def at(self, threshold: float) -> Callable[[np.ndarray], np.ndarray]:
         """Give the function from a picture to its `(H, W) uint8` mask at `threshold`."""
         return lambda image: decide(self.probs(image), threshold)
