@@ -172,18 +172,19 @@ def check_replaceable(out: Path | str) -> None:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
 
 
-def check_target(out: Path | str | None, *inputs: Path | str) -> None:
+def check_target(out: Path | str | None, *inputs: Path | str, reports: bool = True) -> None:
     """Refuse a file to write that is one of `inputs`, or is there already inside a folder of them and is no report.
 
-    Reports (REPORTS but for HELD, and a sheet.png directly in the folder) may be written again. Raises OutputError.
+    Reports (REPORTS but for HELD, and a sheet.png directly in the folder) may be written again, unless the inputs
+    themselves are files of such kinds: `reports` False. Raises OutputError.
     """
     if out is None or not os.path.isfile(out):
         return
     target = Path(os.path.realpath(out))
-    report = target.suffix.lower() in REPORTS and target.name not in HELD
+    report = reports and target.suffix.lower() in REPORTS and target.name not in HELD
     for one in inputs:
         place = Path(os.path.realpath(one))
-        inside = target.is_relative_to(place) and not report and target != place / "sheet.png"
+        inside = target.is_relative_to(place) and not report and not (reports and target == place / "sheet.png")
         if inside or (place.exists() and place.samefile(target)):
             what = f"is there already, inside {printable(one)}" if target != place and inside else "is an input"
             raise OutputError(f"{printable(out)} {what}: inputs are never changed, choose another file")

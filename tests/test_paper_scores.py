@@ -21,7 +21,7 @@ from anet.nets import build
 from anet.nets.ablation import ABLATIONS
 from anet.paper import everything, gallery, scores
 from anet.paper.datasets import data_grid
-from anet.paper.everything import Sources, figure, put_table, table, write_all
+from anet.paper.everything import Sources, figure, put_figure, put_table, table, write_all
 from anet.paper.figures import figure_9, newest_speed, save
 from anet.paper.grid import ENDINGS, FORMATS, Grid, render, tex
 from anet.paper.measured import cells, stand_ins
@@ -310,6 +310,23 @@ def test_results_that_cannot_be_read_are_named_and_nothing_is_written(sources, t
     with pytest.raises(DataError, match=r"broken\.json"):
         write_all(tmp_path / "all", sources)
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_table_or_figure_never_takes_an_inputs_place(sources, tmp_path):
+    result, picture, run = sources.results / "a.json", tmp_path / "data/set/a.png", tmp_path / "runs/one.png"
+    for path in (result, picture, run):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    asked = Sources(sources.results, tmp_path / "runs", tmp_path / "data")
+    with pytest.raises(OutputError, match="inputs are never changed"):
+        put_table(4, "iou", "md", asked, result, Console())
+    for path in (picture, run):
+        with pytest.raises(OutputError, match="inputs are never changed"):
+            put_figure(1, path, asked, "grouped", Console())
+    assert all(path.read_bytes() == b"mine" for path in (result, picture, run))
+    result.unlink()
+    put_table(4, "iou", "md", asked, sources.results / "new.md", Console())
+    assert (sources.results / "new.md").exists()
 
 
 # --- figures ---

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from anet.errors import AnetError, OptionError
-from anet.files import appearing, atomic_write, printable
+from anet.files import appearing, atomic_write, check_target, printable
 from anet.paper.datasets import data_grid
 from anet.paper.figures import Drawn, check_ending, figure_1, figure_9, newest_speed, save
 from anet.paper.gallery import figure_of
@@ -58,6 +58,7 @@ def figure(number: int, sources: Sources, protocol: str = "grouped") -> Drawn:
 def put_table(number: int, columns: str, form: str, sources: Sources, out: Path | None, console: Console) -> None:
     """Print a table, or write it to `out`, all or nothing. Raises OptionError, DataError, OutputError."""
     check_form(form)
+    check_target(out, sources.results, sources.data_root, reports=False)
     text = render(table(number, columns, sources), form, console.width)
     if out is None:
         console.out(text, highlight=False, end="")
@@ -69,6 +70,7 @@ def put_table(number: int, columns: str, form: str, sources: Sources, out: Path 
 def put_figure(number: int, out: Path, sources: Sources, protocol: str, console: Console) -> None:
     """Draw a figure into `out` and say what is missing. Raises OptionError, DataError, OutputError."""
     check_ending(out)
+    check_target(out, sources.results, sources.runs, sources.data_root, reports=False)
     drawn = figure(number, sources, protocol)
     save(drawn, out)
     for line in drawn.said:
