@@ -181,10 +181,11 @@ def check_target(out: Path | str | None, *inputs: Path | str, reports: bool = Tr
     if out is None or not os.path.isfile(out):
         return
     target = Path(os.path.realpath(out))
-    report = reports and target.suffix.lower() in REPORTS and target.name not in HELD
+    report = target.suffix.lower() in REPORTS and target.name not in HELD
     for one in inputs:
         place = Path(os.path.realpath(one))
-        inside = target.is_relative_to(place) and not report and not (reports and target == place / "sheet.png")
+        again = reports and (report or target == place / "sheet.png")
+        inside = target.is_relative_to(place) and not again
         if inside or (place.exists() and place.samefile(target)):
             what = f"is there already, inside {printable(one)}" if target != place and inside else "is an input"
             raise OutputError(f"{printable(out)} {what}: inputs are never changed, choose another file")

@@ -268,7 +268,7 @@ def find_device(name: str) -> str:
 
 
 def find_precision(name: str, accelerator: str) -> str:
-    """Give "32", "bf16" or "fp16"; auto is bf16 on a GPU that has it, and 32 on CPUs, of which few have bf16."""
+    """Give "32", "bf16" or "fp16"; auto is bf16 on a GPU that has it, and 32 on CPUs, of which not all have bf16."""
     if name == "auto":
         return "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported() else "32"
     if name not in PRECISIONS:
