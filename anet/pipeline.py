@@ -106,7 +106,8 @@ def export_run(
         raise ModelError(
             f"{printable(path)} tells {facts.classes} ids apart, {printable(dataset.root)} has {dataset.classes}"
         )
-    shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if "int8" in formats else 32)]
+    ranges = {"int8", "native-int8"} & set(formats)
+    shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if ranges else 32)]
     h, w = read_size(size) if size else (facts.size, facts.size)
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, SEEN), None

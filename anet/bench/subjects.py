@@ -69,7 +69,7 @@ def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: 
     found = []
     for engine in [one for one in engines if _held(card, one)] or engines:
         for precision in precisions(card, engine):
-            if precision == "bf16" and why_not(card, engine, precision):
+            if engine == "native" and why_not(card, engine, precision):
                 continue  # another precision would answer under its name
             called = " ".join(
                 [name or printable(Path(bundle).name), precision] + ([engine] if engine != "openvino" else [])

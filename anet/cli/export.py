@@ -21,8 +21,11 @@ def export(
     ],
     out: Annotated[Path | None, typer.Option(help="Bundle folder; RUN/bundle by default.")] = None,
     formats: Annotated[
-        str, typer.Option(help="Of openvino, f16, int8, onnx, native, bf16; int8, bf16 stay only where they pay.")
-    ] = "openvino,f16,int8,onnx,native,bf16",
+        str,
+        typer.Option(
+            help="Of openvino, f16, int8, onnx, native, bf16, native-int8; what rounds stays only where it pays."
+        ),
+    ] = "openvino,f16,int8,onnx,native,bf16,native-int8",
     size: Annotated[
         str | None, typer.Option(help="Of the network's input: 224, 224x320 (height first) or dynamic; as trained.")
     ] = None,

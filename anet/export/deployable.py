@@ -15,7 +15,7 @@ from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
 from anet.export.convert import convert, to_onnx
-from anet.export.native import native_weights
+from anet.export.native import is_printed, native_weights, steps_of
 from anet.export.page import page
 from anet.export.parity import (
     Shown,
@@ -45,8 +45,11 @@ from anet.scoring.evaluate import Labelled
 FORMATS = {"openvino": ("openvino", "f32"), "f16": ("openvino", "f16"), "int8": ("openvino", "int8")}
 FORMATS |= {"whole": ("openvino", "f16")}  # norms not folded: `anet.export.weights` reads its weights back
 FORMATS |= {"onnx": ("onnxruntime", "f32"), "native": ("native", "f32"), "bf16": ("native", "bf16")}
+FORMATS |= {"native-int8": ("native", "int8")}
 NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the extra "export"
-ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32"}  # kept where they pay -> beside what
+# kept where they pay -> beside what
+ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32", "native int8": "native f32"}
+NAMES = {" ".join(FORMATS[name]): name for name in ("int8", "bf16", "native-int8")}  # of ROUNDED, as formats
 HALF = "openvino f16"
 RECOMMENDED = ("openvino f32", "native f32", *ROUNDED)
 MAX_DROP = 0.3  # points of IoU that those of ROUNDED may lose
@@ -67,11 +70,11 @@ def export_bundle(
     """Export `network` as a bundle `out`, after comparing each of its files with torch on `pictures`; give `out`.
 
     `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `pictures`: at least one
-    labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8 takes its ranges
-    from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in the card, when it
-    loses more than `max_drop` points of IoU, may do so by what `pictures` and the labelled ones of training, `seen`,
-    show together, or is not faster here; `int8` of METHODS says how it is made, "qat" from
-    `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
+    labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8, of either engine,
+    takes its ranges from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in
+    the card, when it loses more than `max_drop` points of IoU, may do so by what `pictures` and the labelled ones of
+    training, `seen`, show together, or is not faster here; so is bfloat16. `int8` of METHODS says how OpenVINO's int8
+    is made, "qat" from `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
     complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
     weight is not finite, answers differ or the older bundle changes meanwhile, OptionError when the rules do not go
     with the classes, and OutputError; then nothing is left behind.
@@ -93,11 +96,12 @@ def export_bundle(
     with appearing(out) as made:
         for name, content in rules.items():
             (made / name).write_bytes(content)
-        shown = calibration or [_image(sample, card) for sample in samples if "int8" in formats]
+        shown = calibration or [_image(sample, card) for sample in samples if {"int8", "native-int8"} & set(formats)]
         frames = [card.frame(*image.shape[:2]).image(image) for image in shown]
         source = deployable if refined is None else Deployable(refined, card.mean, card.std).eval()
         to_int8 = functools.partial(int8_graph, source, card, frames, int8, samples, max_drop)
-        left_out = _write_models(deployable, card, made, formats, to_int8)
+        to_native = functools.partial(_native_weights, deployable, card, frames)
+        left_out = _write_models(deployable, card, made, formats, to_int8, to_native)
         card = _sealed(made, replace(card, left_out=left_out))
         card = _proven(made, card, deployable, samples, seen, max_drop)
         (made / PAGE).write_text(page(card), "utf-8")
@@ -108,8 +112,9 @@ def export_bundle(
 
 
 def _write_models(
-    deployable: Deployable, card: Card, made: Path, formats: Sequence[str], to_int8: Callable[[], ov.Model]
-) -> dict[str, str]:
+    deployable: Deployable, card: Card, made: Path, formats: Sequence[str], to_int8: Callable[[], ov.Model],
+    to_native: Callable[[str], bytes],
+) -> dict[str, str]:  # fmt: skip
     """Write a model for each of `formats` into `made`; give those that are left out, and why."""
     left_out = {}
     for name in formats:
@@ -124,11 +129,12 @@ def _write_models(
         if name == "onnx":
             path.write_bytes(to_onnx(deployable, card))
         elif engine == "native":
-            content = native_weights(deployable.network, card.mean, card.std, precision)
-            if content is None or library(precision) is None:  # what cannot be proven here is not written
-                left_out[name] = f"the compiled kernel {'cannot run here' if content else 'knows A-Net only'}"
+            if not is_printed(deployable.network):
+                left_out[name] = "the compiled kernel knows A-Net only"
+            elif library(precision) is None:  # what cannot be proven here is not written
+                left_out[name] = "the compiled kernel cannot run here"
             else:
-                path.write_bytes(content)
+                path.write_bytes(to_native(precision))
         elif name == "whole":
             _save(convert(deployable, card, fold=False), path, half=True)
         elif name == "int8":
@@ -137,6 +143,11 @@ def _write_models(
             assert graph is not None  # made for these two formats
             _save(graph, path, half=name == "f16")
     return left_out
+
+
+def _native_weights(deployable: Deployable, card: Card, frames: Sequence[np.ndarray], precision: str) -> bytes:
+    steps = steps_of(deployable, frames) if precision == "int8" else None
+    return native_weights(deployable.network, card.mean, card.std, precision, steps)
 
 
 def _save(model: ov.Model, path: Path, half: bool = False) -> None:
@@ -183,9 +194,9 @@ def _proven(
     timed = speed(engines, card.frame(*image.shape[:2]).image(image))
     for name in ROUNDED.keys() & engines.keys():
         if reason := why_not_kept(name, ROUNDED[name], figures, timed, max_drop):
-            left_out[name.split()[1]] = reason
+            left_out[NAMES[name]] = reason
             _remove(made, name)
-    kept = [name for name in engines if name in RECOMMENDED and name.split()[1] not in left_out]
+    kept = [name for name in engines if name in RECOMMENDED and NAMES.get(name) not in left_out]
     return replace(
         card, parity=figures, speed=timed, left_out=left_out, precision="int8" if "openvino int8" in kept else "f32",
         fastest=tuple(sorted(kept, key=lambda name: timed[name]["median_ms"])),
@@ -217,7 +228,7 @@ def _check_formats(formats: Sequence[str]) -> None:
         raise OptionError(f"{found}: {', '.join(FORMATS)} would work, one or more")
     if {"f16", "whole"} <= set(formats):
         raise OptionError("f16 and whole are the same weights in the same files: give one of them")
-    for name, beside in (("int8", "openvino"), ("bf16", "native")):
+    for name, beside in (("int8", "openvino"), ("bf16", "native"), ("native-int8", "native")):
         if name in formats and beside not in formats:
             raise OptionError(f"{name} is held against float32, kept where it is faster: add {beside} to the formats")
 

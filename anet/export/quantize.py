@@ -48,7 +48,7 @@ def quantize(model: ov.Model, frames: Sequence[np.ndarray], ranges: str | None =
 
     `ranges` names one of nncf's ways to take them; None is its own, which cost a trained A-Net four points of IoU.
     """
-    shown = _spread(frames)
+    shown = spread(frames)
     with _nncf() as nncf:
         data = nncf.Dataset(shown, _as_batch)
         return nncf.quantize(
@@ -69,7 +69,7 @@ def quantize_accurately(
     if not max_drop >= 0:
         raise OptionError(f"a loss of {max_drop} points cannot be allowed: 0 or more would work")
 
-    shown = _spread(frames)
+    shown = spread(frames)
 
     def judge(compiled: ov.CompiledModel, _: Iterable[Any]) -> tuple[float, None]:
         request = compiled.create_infer_request()
@@ -103,7 +103,7 @@ def check_method(method: str) -> None:
         raise OptionError(f"no way to int8 is called {method!r:.80}: {', '.join(METHODS)} would work")
 
 
-def _spread(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+def spread(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Give at most SUBSET of `frames`, spread evenly: nncf would take the first ones. Raises OptionError for none."""
     if not len(frames):
         raise OptionError("int8 takes its ranges from pictures: none was given, 100 would work")

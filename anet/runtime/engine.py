@@ -29,9 +29,10 @@ class Engine:
 
     `threads` 0 lets the engine choose. `precision` (f32, f16, bf16, int8) says which of the bundle's files answers and
     `engine`, one of ENGINES, what runs it; None is the fastest that its card recommends and that can run here; where
-    bf16 cannot, another answers. `streams` is how many frames are worked on at once by `stream`; 0 lets the engine
-    choose. Where nothing is given, `settings` count, which None reads as `anet tune` wrote them for this machine; where
-    another engine is given than theirs, it chooses for itself. Raises ModelError, OptionError.
+    the compiled kernel's bf16 or int8 cannot, another answers. `streams` is how many frames are worked on at once by
+    `stream`; 0 lets the engine choose. Where nothing is given, `settings` count, which None reads as `anet tune` wrote
+    them for this machine; where another engine is given than theirs, it chooses for itself. Raises ModelError,
+    OptionError.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class Engine:
             raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
         self.card = read_card(bundle)
         self.settings = settings_for(bundle) if settings is None else settings
-        if precision == "bf16" and precision in _held(self.card, "native") and why_not(self.card, "native", precision):
-            precision = None  # made for processors that have it: others take what comes next
+        holders = [name for name in (MODELS if engine is None else [engine]) if precision in _held(self.card, name)]
+        if holders == ["native"] and why_not(self.card, "native", precision):
+            precision = None  # made for processors that can: others take what comes next
         # note: a line for people, or empty
         self.name, self.note = _which(self.card, engine, precision, self.settings.engine)
         tuned = self.settings if self.settings.engine in (None, self.name) else Settings()
@@ -168,7 +170,8 @@ def _choose(card: Card, engine: str, wanted: str | None, tuned: str | None) -> s
     runs = [one for one in there if not why_not(card, engine, one)]
     if wanted is not None:
         if wanted not in there:
-            why = f" (left out: {card.left_out[wanted]})" if wanted in card.left_out else ""
+            why = next((card.left_out[one] for one in (f"{engine}-{wanted}", wanted) if one in card.left_out), "")
+            why = f" (left out: {why})" if why else ""
             raise OptionError(
                 f"no precision {printable(wanted)!r:.80} for {engine} in it{why}: {', '.join(there)} would work"
             )

@@ -21,10 +21,11 @@ from anet.errors import ModelError
 from anet.runtime.card import MODELS, Card
 
 HEAD = b"anet native 1\r\n\n"  # 16 bytes; the line ends show a transfer as text
-HEADS = {"f32": HEAD, "bf16": b"anet bfloat 1\r\n\n"}
+HEADS = {"f32": HEAD, "bf16": b"anet bfloat 1\r\n\n", "int8": b"anet 8 bits 1\r\n\n"}
 KINDS = {  # the fastest first: AVX-512, AVX2, ARM
     "f32": ("_kernel_v4", "_kernel_v3", "_kernel_arm"),
     "bf16": ("_kernel_bf16",),  # AVX-512 with AVX512_BF16
+    "int8": ("_kernel_int8_v4", "_kernel_int8_v3"),  # AVX512_VNNI, AVX_VNNI
 }
 MOST_THREADS = 8  # the smallest maps have seven rows, at 224 x 224
 MOST_IDLE = 8  # networks kept ready, each for pictures of one size: the longest unused go

@@ -68,7 +68,9 @@ struct Net {
     const std::vector<float> weights;
     // Complete maps: two in turn, which nobody asks for pixels beside them, and the two of which somebody does.
     const size_t largest;
-    const Memory turns[2], detail, upped, zero, pairs;
+    const Memory turns[2], detail, upped, zero;
+    const size_t size;  // bytes of what the weights are made into
+    const Memory room;
     const uint8_t* pixels = nullptr;
     float* out = nullptr;
     std::vector<Worker> workers;
@@ -79,7 +81,8 @@ struct Net {
     Net(int h, int w, int classes, int threads, const float* from, size_t count)
         : h(h), w(w), classes(classes), threads(threads), weights(from, from + count),
           largest(size_t(h / 4) * (w / 4 + 2 * EDGE) * 64), turns{zeros(largest), zeros(largest)},
-          detail(zeros(largest)), upped(zeros(largest)), zero(zeros(size_t(w + 2 * EDGE) * 128)), pairs(zeros(PAIRS ? 2 * count : 0)), workers(threads),
+          detail(zeros(largest)), upped(zeros(largest)), zero(zeros(size_t(w + 2 * EDGE) * 128)),
+          size(GROUP > 1 ? count * sizeof(float) + (1 << 16) : 0), room(zeros(size / sizeof(Cell))), workers(threads),
           barrier{threads} {
         for (Worker& one : workers) build(one);
         try {
@@ -98,7 +101,8 @@ struct Net {
     }
 
     void build(Worker& to) {  // Table II, in the order of anet/nets/anet.py
-        Weights from{weights.data(), weights.data() + weights.size(), pairs.get()};
+        char* first = reinterpret_cast<char*>(room.get());
+        Weights from{weights.data(), weights.data() + weights.size(), first, first + size};
         int turn = 0;
         auto whole = [&](Stage& last, Cell* map = nullptr) -> Stage& {  // all threads meet when this one is complete
             map = map ? map : turns[turn++ % 2].get();
@@ -180,7 +184,11 @@ struct Net {
 
 // Whether this processor can run what this file was compiled for.
 extern "C" int anet_supported() {
-#if defined(__AVX512BF16__)
+#if defined(ANET_INT8) && defined(__AVX512F__)
+    if (!__builtin_cpu_supports("avx512vnni")) return 0;
+#elif defined(ANET_INT8)
+    if (!__builtin_cpu_supports("avxvnni")) return 0;
+#elif defined(__AVX512BF16__)
     if (!__builtin_cpu_supports("avx512bf16")) return 0;
 #endif
 #if defined(__AVX512F__)
