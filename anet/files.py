@@ -24,7 +24,7 @@ HELD = ("convert.json", "merge.json", "synthetic.json", "run.json", "metrics.csv
 
 
 @contextlib.contextmanager
-def replacing(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: Path | str, flush: bool = True) -> Iterator[BinaryIO]:
     """Give a temporary file in the same folder to write to; on success it is fsynced and renamed `path`, else removed.
 
     A reader sees the old file or the new one, never half of one, and power loss after return loses nothing. Without
@@ -33,7 +33,8 @@ def replacing(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
-        handle, temporary = _fresh(Path(path).parent)
+        folder = os.path.dirname(path)
+        handle, temporary = _fresh(folder)
         with open(handle, "wb") as stream:
             yield stream
             if flush:
@@ -42,7 +43,7 @@ def replacing(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
         temporary = None
         if flush:
-            sync_folder(Path(path).parent)
+            sync_folder(Path(folder))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -50,7 +51,7 @@ def replacing(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
             Path(temporary).unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, content: bytes | str, flush: bool = True) -> None:
+def atomic_write(path: Path | str, content: bytes | str, flush: bool = True) -> None:
     """Write `content` (text as UTF-8) to `path`, all or nothing; see `replacing`. Raises OutputError."""
     with replacing(path, flush) as stream:
         stream.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
@@ -274,7 +275,7 @@ def printable(name: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _fresh(folder: Path) -> tuple[int, str]:
+def _fresh(folder: str) -> tuple[int, str]:
     """Open a new file in `folder`, which is made where it is missing: handle and path.
 
     Its name is short, since the one it will get may have 255 bytes. The system gives it the rights of any new file: to
@@ -285,5 +286,5 @@ def _fresh(folder: Path) -> tuple[int, str]:
     try:
         return os.open(path, new, 0o666), path
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         return os.open(path, new, 0o666), path

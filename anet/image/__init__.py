@@ -128,7 +128,7 @@ def png_bytes(array: np.ndarray) -> bytes:
 
 def write_png(path: Path | str, array: np.ndarray, flush: bool = True) -> None:
     """Write a grey or RGB uint8 array as PNG, all or nothing; see `replacing`. Raises OutputError."""
-    with replacing(Path(path), flush) as stream:
+    with replacing(path, flush) as stream:
         stream.writelines(png_pieces(array))
 
 
@@ -198,6 +198,9 @@ def _decode(data: bytes, limits: Limits) -> tuple[Header, Image.Image]:
         if fingerprint(picture) != expected:
             raise Refused("it is cut off: compressed data is missing before the end of the JPEG")
         return header, picture
+    if header.rows:
+        mode = "L" if header.samples == 1 else "RGB"
+        return header, Image.frombytes(mode, (header.w, header.h), header.rows, "zip", mode)
     return header, _opened(header, header.pieces, clock)
 
 

@@ -14,6 +14,8 @@ PALETTE = (
     (240, 130, 0),
     (90, 200, 240),
 )
+_IDS = np.arange(256)
+_IDS = np.where((_IDS == 0) | (_IDS == 255), 0, (_IDS - 1) % (len(PALETTE) - 1) + 1)  # class id -> place in PALETTE
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, alpha: float = 0.45) -> np.ndarray:
@@ -24,16 +26,24 @@ def overlay(image: np.ndarray, mask: np.ndarray, alpha: float = 0.45) -> np.ndar
     """
     if image.shape[:2] != mask.shape:
         raise ValueError(f"mask is {mask.shape}, its picture {image.shape[:2]}")
-    ids = np.arange(256)
-    colours = np.array(PALETTE, np.uint8)[np.where((ids == 0) | (ids == 255), 0, (ids - 1) % (len(PALETTE) - 1) + 1)]
-    labelled = (mask != 0) & (mask != 255)
     result = image.copy()
-    if not labelled.any():
+    top, bottom, left, right = _box((mask != 0) & (mask != 255))
+    if top == bottom:
         return result
-    colour = colours[mask[labelled]]
-    result[labelled] = np.rint(image[labelled] * (1.0 - alpha) + colour * alpha).astype(np.uint8)
+    # One pixel more on each side, where there is one: the outline looks that far.
+    here = slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
+    mask, part = mask[here], result[here]
+    labelled = (mask != 0) & (mask != 255)
+    colours = np.array(PALETTE, np.uint8)[_IDS]
+    part[labelled] = np.rint(part[labelled] * (1.0 - alpha) + colours[mask[labelled]] * alpha).astype(np.uint8)
     shown = np.where(labelled, mask, 0).astype(np.uint8)
     inner = cv2.erode(shown, np.ones((3, 3), np.uint8), borderValue=255)  # an outline at the border would hide it
     outline = labelled & ((inner != shown) | (cv2.dilate(shown, np.ones((3, 3), np.uint8)) != shown))
-    result[outline] = colours[mask[outline]]
+    part[outline] = colours[mask[outline]]
     return result
+
+
+def _box(marked: np.ndarray) -> tuple[int, int, int, int]:
+    """Give top, bottom, left and right of what is marked, the second of each behind it; nothing: 0, 0, 0, 0."""
+    rows, columns = (np.flatnonzero(marked.any(axis)) for axis in (1, 0))
+    return (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) if len(rows) else (0, 0, 0, 0)

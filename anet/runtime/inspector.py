@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +45,7 @@ class View:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
-        return asdict(self) | {"tile_px": list(self.tile_px), "scale": round(self.scale, 4)}
+        return {"tiles": self.tiles, "tile_px": list(self.tile_px), "scale": round(self.scale, 4)}
 
 
 @dataclass(frozen=True, eq=False)

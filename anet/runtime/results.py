@@ -102,13 +102,14 @@ def inspect_paths(
 
     with Lines(out / LINES) as lines, Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
+        target = str(out)
         scaled = inspector.card.channels == 1
         looked = inspector.look_ahead(
             chain([first], pictures), lambda image, report: _draw(image, report, overlays, scaled)
         )
         try:
             for path, found in looked:
-                outcome, rules = _write(path, found, out, lines, rows)
+                outcome, rules = _write(path, found, target, lines, rows)
                 counts[outcome] += 1
                 fired.update(rules)
                 if isinstance(found, AnetError) and len(why) < TOLD:
@@ -186,20 +187,21 @@ def _grey(image: np.ndarray) -> np.ndarray | None:
     return red if np.array_equal(red, green) and np.array_equal(red, blue) else None
 
 
-def _write(path: Path, found: _Drawn | AnetError, out: Path, lines: Lines, rows: Lines) -> tuple[str, set[str]]:
+def _write(path: Path, found: _Drawn | AnetError, out: str, lines: Lines, rows: Lines) -> tuple[str, set[str]]:
     """Write all results of a picture, its line in results.jsonl last; give outcome and the rules that fired."""
     if isinstance(found, AnetError):
         lines.write(_line({"file": str(path), "error": str(found)}))
         return "error", set()
-    report, name, drawn = found.report, _free_name(path, out / MASKS), {}
+    report, name, drawn = found.report, _free_name(path, f"{out}/{MASKS}"), {}
     for key, folder, content in (("mask", MASKS, found.mask), ("overlay", OVERLAYS, found.overlay)):
         if content is not None:
             drawn[key] = f"{folder}/{name}"
             if isinstance(content, bytes):
-                atomic_write(out / folder / name, content, False)
+                atomic_write(f"{out}/{folder}/{name}", content, False)
             else:
-                write_png(out / folder / name, content, False)
-    rows.write(csv_text(_rows(report)))
+                write_png(f"{out}/{folder}/{name}", content, False)
+    if report.defects:
+        rows.write(csv_text(_rows(report)))
     facts = report.to_dict()
     del facts["name"]
     lines.write(_line({"file": str(path), **facts, **drawn}))
@@ -249,11 +251,11 @@ def _check_out(paths: list[Path], out: Path) -> None:
 def _not_ours(pictures: Iterable[Path], out: Path) -> Iterator[Path]:
     """Leave out what this run itself writes, met through a link."""
     ours = [(out / name).resolve() for name in (MASKS, OVERLAYS)]
-    real = functools.lru_cache(16)(Path.resolve)  # of a folder, for all pictures in it: a system call for each part
-    return (path for path in pictures if real(path.parent) not in ours)
+    real = functools.lru_cache(16)(lambda folder: Path(folder).resolve())  # once for all in it: a call for each part
+    return (path for path in pictures if real(os.path.dirname(path)) not in ours)
 
 
-def _free_name(path: Path, folder: Path) -> str:
+def _free_name(path: Path, folder: str) -> str:
     """Give a file name that is still free in `folder`: the picture's own, else with a digest of its whole path.
 
     The folder is the memory of what is taken: it costs none, and counts upper and lower case as the disk does.

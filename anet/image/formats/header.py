@@ -34,7 +34,8 @@ class Header:
 
     `pieces` are the bytes the decoder is given: the file's own, without metadata (comments, profiles, EXIF, further
     pages), which are where decompression bombs and parser bugs live. `proof`, where not empty, decodes to the same
-    pixels only if no compressed data is missing (see anet.image.formats.jpeg).
+    pixels only if no compressed data is missing (see anet.image.formats.jpeg). `rows`, where not empty, are those of a
+    plain PNG in 8 bits, grey or RGB, as it filters them, in a zlib stream that only stores them.
     """
 
     format: str
@@ -45,6 +46,7 @@ class Header:
     pieces: tuple[Piece, ...]
     orientation: int = 1  # EXIF, 1 to 8
     proof: tuple[Piece, ...] = ()
+    rows: bytes = b""
 
 
 class Clock:

@@ -2,17 +2,23 @@
 
 import zlib
 
+from isal import isal_zlib
+
 from anet.image.formats.header import Clock, Header, Limits, Piece, Refused, check_size
 from anet.image.formats.tiff import orientation
 
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+PLAIN = (0, 2)  # colour types whose samples are grey or RGB, nothing else
+SMALL = 2**25  # bytes of pixels that are unpacked here: more would stand in memory beside the picture
 KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # without acTL an animated PNG is its default picture
 
 
 def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
     """Walk the chunks of a PNG. Raises Refused when one is cut, changed, or out of place."""
     pieces: list[Piece] = [data[:8]]
+    packed: list[memoryview] = []
     size: tuple[int, int, int, int] | None = None
+    plain = False
     turned, at, kind = 1, 8, b""
     while kind != b"IEND":
         clock.check()
@@ -22,10 +28,13 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
             raise Refused("it is damaged: a PNG starts with one IHDR chunk")
         if kind == b"IHDR":
             size = _size(body, limits)
+            plain = body[8] == 8 and body[9] in PLAIN and not body[12]
         if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             raise Refused(f"it is damaged: the checksum of its {_shown(kind)} chunk is wrong")
         if kind == b"eXIf":
             turned = orientation(body)
+        if kind == b"IDAT":
+            packed.append(body)
         if kind in KEPT:
             pieces.append(data[at:end])
         elif not kind[0] & 32:
@@ -33,7 +42,23 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
         at = end
     assert size is not None  # the first chunk was IHDR
     w, h, bits, samples = size
-    return Header("PNG", h, w, bits, samples, tuple(pieces), turned)
+    rows = _unpacked(packed, h * (1 + w * samples)) if plain else b""
+    return Header("PNG", h, w, bits, samples, tuple(pieces), turned, rows=rows)
+
+
+def _unpacked(packed: list[memoryview], size: int) -> bytes:
+    """Give rows as `Header.rows` has them; none of many, or that do not unpack to just `size` bytes.
+
+    What is wrong with them, the decoder says. ISA-L takes a third of the time of Pillow's zlib (measured).
+    """
+    if size > SMALL:
+        return b""
+    unpacker = isal_zlib.decompressobj()
+    try:
+        rows = unpacker.decompress(b"".join(packed), size + 1)
+    except isal_zlib.error:
+        return b""
+    return zlib.compress(rows, 0) if len(rows) == size and unpacker.eof else b""
 
 
 def _chunk(data: memoryview, at: int) -> tuple[bytes, int]:
