@@ -142,6 +142,8 @@ def _between(values: np.ndarray, count: int, top: int, bottom: int) -> np.ndarra
 
     Centres of pixels are mapped on centres, beyond the outermost ones is their value, as with cv2.INTER_LINEAR.
     """
+    if len(values) == count:
+        return values[top:bottom]
     place = ((np.arange(top, bottom) + 0.5) * (len(values) / count) - 0.5).clip(0, len(values) - 1)
     first = place.astype(np.intp)
     share = (place - first).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))

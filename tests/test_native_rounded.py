@@ -1,4 +1,4 @@
-"""The compiled kernel in bfloat16 and int8: close to torch, behind the gate, and where it cannot run, another answers."""
+"""The compiled kernel in bfloat16 and int8: close to torch, behind the gate; where it cannot run, another answers."""
 
 import functools
 

@@ -70,11 +70,12 @@ def export_bundle(
     """Export `network` as a bundle `out`, after comparing each of its files with torch on `pictures`; give `out`.
 
     `card_facts`: network, class_names, h, w, mean, std, threshold, min_area_px, provenance. `pictures`: at least one
-    labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8, of either engine,
-    takes its ranges from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the reason in
-    the card, when it loses more than `max_drop` points of IoU, may do so by what `pictures` and the labelled ones of
-    training, `seen`, show together, or is not faster here; so is bfloat16. `int8` of METHODS says how OpenVINO's int8
-    is made, "qat" from `refined`, which answers as `network` does when rounded (`anet.training.refine`). The folder appears at once and
+    labelled picture, or `(H, W, 3) uint8` where there is nothing to score. `formats` of FORMATS; int8, of either
+    engine, takes its ranges from the `(H, W, 3) uint8` pictures `calibration` (or `pictures`), and is left out, the
+    reason in the card, when it loses more than `max_drop` points of IoU, may do so by what `pictures` and the labelled
+    ones of training, `seen`, show together, or is not faster here; so is bfloat16. `int8` of METHODS says how
+    OpenVINO's int8 is made, "qat" from `refined`, which answers as `network` does when rounded
+    (`anet.training.refine`). The folder appears at once and
     complete; an older bundle there is replaced, all but its rules, anything else is not. Raises ModelError when a
     weight is not finite, answers differ or the older bundle changes meanwhile, OptionError when the rules do not go
     with the classes, and OutputError; then nothing is left behind.

@@ -46,6 +46,10 @@ def runs_of(mask: np.ndarray, probs: np.ndarray, top: int) -> Runs:
 
 
 def _of_band(mask: np.ndarray, probs: np.ndarray, top: int) -> Runs:
+    used = np.flatnonzero(mask.any(axis=1))  # most rows of most pictures are clean
+    if len(used):
+        rows = slice(used[0], used[-1] + 1)
+        mask, probs, top = mask[rows], probs[rows], top + int(used[0])
     inside = (mask != 0) & (mask != IGNORE)
     change = np.diff(mask, axis=1) != 0
     begins, ends = inside.copy(), inside
