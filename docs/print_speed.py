@@ -38,13 +38,13 @@ def int8(folder: Path) -> str:
     head = "| data, task, split | answers | threshold | IoU, val | IoU | against float32 | IoU, pictures | escapes |"
     lines = [head, "| --- " * head.count(" |") + "|"]
     plain = {_task(one): one["scores"] for one in found if one["model"]["precision"] == "f32"}
-    for one in sorted(found, key=lambda one: (_task(one), one["model"]["precision"] != "f32", one["model"]["int8"])):
+    for one in sorted(found, key=lambda one: (_task(one), one["model"]["precision"] != "f32", _way(one["model"]))):
         scores, threshold, exact = one["scores"], one["threshold"], one["model"]["precision"] == "f32"
         before, names = plain[_task(one)], one["model"]["class_names"][1:]
         lost = "" if exact else f"{100 * (scores['miou'] - before['miou']):+.2f}"
         several, each = len(names) > 1, scores["iou_mean_pictures"]
         cells = (
-            _task(one) + ": mean" * several, "float32" if exact else f"int8, {one['model']['int8']}",
+            _task(one) + ": mean" * several, "float32" if exact else f"int8, {_way(one['model'])}",
             f"{threshold['value']:.3f}", f"{100 * threshold['val_iou']:.2f}", f"{100 * scores['miou']:.2f}", lost,
             "" if several else f"{100 * each[1]:.2f}", f"{scores['escapes']} of {scores['defect_pictures']}",
         )  # fmt: skip
@@ -75,7 +75,15 @@ def ranges(path: Path) -> str:
 
 
 def _task(result: dict) -> str:
-    return f"{result['data']['name']}, {result['data']['task']}, {result['split']['protocol']}"
+    """Name the network that is scored: one of each way to train it, here."""
+    data, recipe = result["data"], result.get("model", {}).get("recipe", {})
+    turned = ", not turned" if data["name"] == "sd900" and not recipe.get("rot90", True) else ""
+    return f"{data['name']}, {data['task']}, {result['split']['protocol']}{turned}"
+
+
+def _way(model: dict) -> str:
+    """Name a way to int8: nncf's, or the compiled kernel's own."""
+    return "kernel" if model["engine"] == "native" else model["int8"]
 
 
 def filled(page: str) -> str:
