@@ -122,6 +122,15 @@ def test_only_the_recommended_precision_is_tried_where_no_iou_is_known(bundle):
     assert {one.iou for one in tune(bundle, 60_000, threads=1).tried} == {None}
 
 
+def test_each_engine_has_an_int8_of_its_own(bundle):
+    reseal(bundle, parity={"openvino int8": {"iou": 0.5}, "native int8": {"iou": 0.6}, "openvino f32": {"iou": 0.7}})
+    kinds = [("openvino", "f32"), ("openvino", "int8"), ("native", "f32"), ("native", "int8")]
+    ways = [Settings(engine, precision, 1, 1) for engine, precision in kinds]
+    shown = module._Shown(np.zeros((SIDE, SIDE, 3), np.uint8), (), ((None, None),), "")
+    found = module._ious(bundle, read_card(bundle), ways, shown, print)
+    assert [found[module._answers(way), None, None] for way in ways] == [0.7, 0.5, 0.7, 0.6]
+
+
 def test_pictures_that_are_cut_have_their_scale_and_overlap_tried_and_what_wins_cuts(bundle, tmp_path, monkeypatch):
     data = pictures(tmp_path / "data", 5 * SIDE)
     tuned = tune(bundle, 60_000, 1, data)

@@ -61,7 +61,7 @@ class Tuned:
 
 @dataclass(frozen=True)
 class _Shown:
-    """What ways are tried on: a picture for their time, IoU of precisions or pictures to score, ways to look."""
+    """What ways are tried on: a picture for their time, IoU of answers or pictures to score, ways to look."""
 
     picture: np.ndarray
     samples: tuple[Sample, ...]
@@ -90,9 +90,9 @@ def tune(
     shown = _shown(bundle, card, data, task)
     ious = _ious(bundle, card, ways, shown, say)
     if None in ious.values() and len(ious) > 1:  # others may answer worse, and nobody would know
-        now = Engine(bundle, settings=Settings()).precision
-        ways = [way for way in ways if way.precision == now]
-        left_out.append(f"precisions but {now}: no IoU of theirs is known (--data DATA finds it)")
+        now = Engine(bundle, settings=Settings())
+        ways = [way for way in ways if _answers(way) == _answers(Settings(now.name, now.precision))]
+        left_out.append(f"precisions but {now.precision}: no IoU of theirs is known (--data DATA finds it)")
     left_out += [shown.left_out] if shown.left_out else []
     for one in left_out:
         say(f"not tried: {one}")
@@ -160,21 +160,26 @@ def _validation(card: Card, data: Path, task: str | None) -> tuple[Sample, ...]:
     return tuple(parts.val)
 
 
+def _answers(way: Settings) -> str:
+    """Name what answers alike: one precision does, as the export proved, but each engine has an int8 of its own."""
+    return f"{way.engine} {way.precision}" if way.precision == "int8" else str(way.precision)
+
+
 def _ious(
     bundle: Path, card: Card, ways: Sequence[Settings], shown: _Shown, say: Say
-) -> dict[tuple[str | None, float | None, float | None], float | None]:
-    """Give the IoU by precision, scale and overlap: engines of one precision answer alike, which the export proved."""
-    first = {way.precision: way for way in reversed(ways)}
+) -> dict[tuple[str, float | None, float | None], float | None]:
+    """Give the IoU by answers (`_answers`), scale and overlap."""
+    first = {_answers(way): way for way in reversed(ways)}
     if not shown.samples:
-        return {(one, None, None): _exported(card, f"{way.engine} {one}") for one, way in first.items()}
+        return {(one, None, None): _exported(card, f"{way.engine} {way.precision}") for one, way in first.items()}
     found = {}
-    for precision, way in first.items():
+    for answers, way in first.items():
         for scale, overlap in shown.looks:
-            name = f"{precision}{'' if scale is None else f', scale {scale:g}'}"
+            name = f"{answers}{'' if scale is None else f', scale {scale:g}'}"
             say(f"{name}{'' if overlap is None else f', overlap {overlap:g}'}: IoU on {len(shown.samples)} pictures")
             inspector = _inspector(bundle, card, replace(way, threads=0, streams=0, scale=scale, overlap=overlap))
             scores = evaluate(lambda image, one=inspector: one(image).mask, shown.samples, len(card.class_names)).scores
-            found[precision, scale, overlap] = scores.miou
+            found[answers, scale, overlap] = scores.miou
     return found
 
 
@@ -188,10 +193,10 @@ def _exported(card: Card, name: str) -> float | None:
 
 
 def _other_looks(tried: Sequence[Tried], looks: Sequence[tuple[float | None, float | None]]) -> list[Settings]:
-    """Give the other looks for the fastest way of each precision: what is fastest hardly depends on the look."""
-    fastest: dict[str | None, Settings] = {}
+    """Give the other looks for the fastest way to each answer: what is fastest hardly depends on the look."""
+    fastest: dict[str, Settings] = {}
     for one in sorted(tried, key=lambda one: one.ms.high):
-        fastest.setdefault(one.settings.precision, one.settings)
+        fastest.setdefault(_answers(one.settings), one.settings)
     return [replace(way, scale=scale, overlap=over) for way in fastest.values() for scale, over in looks[1:]]
 
 
@@ -215,7 +220,7 @@ def _timed(
         turns[way] = turn
     interleaved(turns, ROUNDS)
     return [
-        Tried(way, Spread.of(times[way][calls[way] :]), ious[way.precision, way.scale, way.overlap])  # less the warm-up
+        Tried(way, Spread.of(times[way][calls[way] :]), ious[_answers(way), way.scale, way.overlap])  # less the warm-up
         for way in ways
     ]
 
