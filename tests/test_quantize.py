@@ -113,7 +113,7 @@ def test_an_nncf_that_does_not_fit_openvino_is_one_line(tmp_path, monkeypatch):
 
 def test_pictures_are_spread_over_the_whole_set(monkeypatch):
     monkeypatch.setattr(room, "SUBSET", 3)
-    assert [one[0, 0, 0] for one in room._spread([np.full((2, 2, 3), k) for k in range(7)])] == [0, 3, 6]
+    assert [one[0, 0, 0] for one in room.spread([np.full((2, 2, 3), k) for k in range(7)])] == [0, 3, 6]
 
 
 def test_layers_are_put_back_to_float_until_the_loss_is_allowed():
