@@ -91,7 +91,7 @@ def export_run(
     the model by default. `int8` is "ptq", "accuracy" or "qat", which trains for some minutes and tells `show` step,
     steps and loss. Raises ModelError when the answers differ, when the run's data is gone, OptionError, OutputError.
     """
-    from anet.export.deployable import MAX_DROP, export_bundle
+    from anet.export.deployable import MAX_DROP, RANGED, export_bundle
     from anet.models import open_trained
 
     network, facts, folder = open_trained(path)
@@ -106,8 +106,9 @@ def export_run(
         raise ModelError(
             f"{printable(path)} tells {facts.classes} ids apart, {printable(dataset.root)} has {dataset.classes}"
         )
-    ranges = {"int8", "native-int8"} & set(formats)
-    shown = [sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if ranges else 32)]
+    shown = [
+        sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if RANGED & set(formats) else 32)
+    ]
     h, w = read_size(size) if size else (facts.size, facts.size)
     drop = MAX_DROP if max_drop is None else max_drop
     proof, seen, refined = spread(parts.val, PROOF), spread(parts.train, SEEN), None

@@ -50,6 +50,7 @@ NEEDS = {"int8": ("nncf",), "onnx": ("onnx", "onnxruntime")}  # packages of the 
 # kept where they pay -> beside what
 ROUNDED = {"openvino int8": "openvino f32", "native bf16": "native f32", "native int8": "native f32"}
 NAMES = {" ".join(FORMATS[name]): name for name in ("int8", "bf16", "native-int8")}  # of ROUNDED, as formats
+RANGED = {"int8", "native-int8"}  # formats that take ranges from pictures
 HALF = "openvino f16"
 RECOMMENDED = ("openvino f32", "native f32", *ROUNDED)
 MAX_DROP = 0.3  # points of IoU that those of ROUNDED may lose
@@ -97,7 +98,7 @@ def export_bundle(
     with appearing(out) as made:
         for name, content in rules.items():
             (made / name).write_bytes(content)
-        shown = calibration or [_image(sample, card) for sample in samples if {"int8", "native-int8"} & set(formats)]
+        shown = calibration or [_image(sample, card) for sample in samples if RANGED & set(formats)]
         frames = [card.frame(*image.shape[:2]).image(image) for image in shown]
         source = deployable if refined is None else Deployable(refined, card.mean, card.std).eval()
         to_int8 = functools.partial(int8_graph, source, card, frames, int8, samples, max_drop)

@@ -74,15 +74,8 @@ template <class F> inline void store(Cell* p, F v) {  // to the nearest, ties to
     std::memcpy(p, &codes, sizeof(F) / 4);
 }
 template <class F> using Sum = typename Of<F>::I;
-// sum + the four codes at `in` times each lane's four taps. Not by intrinsics: with them, GCC 12 loads weights anew for
-// each pixel.
-template <class I> inline I dot(I sum, const Cell* in, I taps) {
-    typedef int32_t Four __attribute__((may_alias, aligned(1)));
-    I codes;
-#ifdef __AVX512F__
-    if constexpr (sizeof(I) == 64) codes = (I)_mm512_set1_epi32(*(const Four*)in);
-#endif
-    if constexpr (sizeof(I) == 32) codes = (I)_mm256_set1_epi32(*(const Four*)in);
+// sum + codes times taps, in fours. Not by intrinsics: with them, GCC 12 loads weights anew for each pixel.
+template <class I> inline I fours(I sum, I codes, I taps) {
 #ifdef __AVX512F__
     asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(taps));
 #else
@@ -90,17 +83,22 @@ template <class I> inline I dot(I sum, const Cell* in, I taps) {
 #endif
     return sum;
 }
+// sum + the four codes at `in` times each lane's four taps.
+template <class I> inline I dot(I sum, const Cell* in, I taps) {
+    typedef int32_t Four __attribute__((may_alias, aligned(1)));
+    I codes;
+#ifdef __AVX512F__
+    if constexpr (sizeof(I) == 64) codes = (I)_mm512_set1_epi32(*(const Four*)in);
+#endif
+    if constexpr (sizeof(I) == 32) codes = (I)_mm256_set1_epi32(*(const Four*)in);
+    return fours(sum, codes, taps);
+}
 // sum + the codes at `in`, a vector of them, times as many taps, in fours.
 template <class I> inline I dots(I sum, const Cell* in, const Tap* taps) {
     I codes, other;
     std::memcpy(&codes, in, sizeof codes);
     std::memcpy(&other, taps, sizeof other);
-#ifdef __AVX512F__
-    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(other));
-#else
-    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "x"(other));
-#endif
-    return sum;
+    return fours(sum, codes, other);
 }
 
 #elif defined(__AVX512BF16__)
