@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anet.frame import IGNORE
-from anet.training.augment import Augment, paste_defects, turn
+from anet.training.augment import Augment, drawn, paste_defects, turn
 from anet.training.recipes import PAPER, STRONG
 
 torch.set_num_threads(1)
@@ -31,6 +31,14 @@ def batch(n=4, side=64, ids=(3, 7), seed=0):
         masks[i, y : y + 14, x : x + 9] = ids[i % len(ids)]
     masks[:, -10:], masks[:, 2:6, 2:6] = IGNORE, IGNORE
     return images, masks
+
+
+def pasted(images, masks, takers=None):
+    """Give what `paste_defects` makes of a batch that is kept; every picture takes where none is named."""
+    seen, labels = images.clone(), masks.clone()
+    numbers = torch.arange(len(images)) if takers is None else torch.tensor(takers, dtype=torch.long)
+    paste_defects(seen, labels, numbers)
+    return seen, labels
 
 
 @pytest.mark.parametrize("recipe", [PAPER, STRONG, *WARPS.values()], ids=["paper", "strong", *WARPS])
@@ -118,7 +126,7 @@ def test_every_turn_there_is_comes_up(rot90, flips, kinds):
 
 def test_the_papers_recipe_only_turns_and_flips():
     augment = Augment(PAPER)
-    assert augment.warp is None and augment.light is None and PAPER.paste == 0 and PAPER.rot90 and PAPER.flips
+    assert not augment.warps and not augment.lights and PAPER.paste == 0 and PAPER.rot90 and PAPER.flips
     images, masks = batch()
     torch.manual_seed(0)
     seen, labels = augment(images, masks)
@@ -142,7 +150,7 @@ def test_a_defect_is_pasted_only_where_the_donor_had_one_and_never_over_what_is_
     images, masks = batch(n=3, seed=seed)
     masks[0][masks[0] != IGNORE] = 0  # a sound picture gets one, and gives none
     torch.manual_seed(seed)
-    seen, labels = paste_defects(images, masks, 1.0)
+    seen, labels = pasted(images, masks)
     donor = torch.roll(masks, 1, 0)
     allowed = (donor > 0) & (donor != IGNORE) & (masks != IGNORE)
     assert torch.equal(labels[allowed], donor[allowed])
@@ -156,16 +164,30 @@ def test_a_pasted_defect_takes_the_light_of_its_new_surface():
     masks = torch.zeros((2, 64, 64), dtype=torch.uint8)
     masks[0, 20:36, 20:36] = 1
     images[0, :, 20:36, 20:36] = 0.1  # darker than its surface by 0.2
-    seen, labels = paste_defects(images, masks, 1.0)
+    seen, labels = pasted(images, masks)
     assert (labels[1] == 1).sum() == 16 * 16
     assert seen[1, :, 24:32, 24:32].mean() == pytest.approx(0.5, abs=0.05)
     assert seen[1, :, :10].mean() == pytest.approx(0.7, abs=1e-6)
 
 
-def test_without_luck_nothing_is_pasted():
+def test_only_who_takes_gets_a_pasted_defect():
     images, masks = batch()
-    seen, labels = paste_defects(images, masks, 0.0)
+    seen, labels = pasted(images, masks, [])
     assert torch.equal(seen, images) and torch.equal(labels, masks)
+    seen, labels = pasted(images, masks, [2])
+    assert [torch.equal(one, own) for one, own in zip(labels, masks, strict=True)] == [True, True, False, True]
+    assert torch.equal(seen[[0, 1, 3]], images[[0, 1, 3]])
+
+
+def test_each_picture_is_drawn_as_often_as_it_should_be():
+    """Of the chosen ones alone, each by itself, and nothing of a picture that was not drawn."""
+    torch.manual_seed(0)
+    chosen = torch.tensor([True, False, True, True])
+    counts = torch.zeros(4)
+    for _ in range(2000):
+        counts[drawn(chosen, 0.3)] += 1
+    assert counts[1] == 0 and (counts[chosen] / 2000 - 0.3).abs().max() < 0.04
+    assert drawn(chosen, 1.0).tolist() == [0, 2, 3] and drawn(chosen, 0.0).tolist() == []
 
 
 def test_a_share_of_none_only_turns_and_a_part_changes_a_part():
