@@ -10,7 +10,7 @@ import numpy as np
 from anet.data import known
 from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import how, markdown, read_some, recipe_and_devices, trained_like, where
+from anet.results import at_size, how, markdown, read_some, recipe_and_devices, trained_like, where
 from anet.scoring.paired import CONFIDENCE, paired
 
 Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
@@ -48,7 +48,7 @@ def against(folder: Path, network: str, say: Callable[[str], None] = lambda line
 def _pictures_and_size(content: dict[str, Any]) -> tuple[str, ...]:
     """Give what two results must share to be compared, besides network and recipe; the first four are shown."""
     data, model, recipe = content["data"], content["model"], content["model"]["recipe"]
-    shown = (*where(content), str(recipe["epochs"]))
+    shown = (*where(content), f"{recipe['epochs']}{at_size(content)}")
     return (*shown, data["digest"], str(recipe["batch"]), str(model["size"]), data["part"])
 
 

@@ -97,7 +97,8 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
     keys = ("iou", "iou_mean_pictures", "dice", "precision", "recall")
     return (
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
-        model["network"], how(content), f"{recipe['epochs']} (best {model['epoch']})", str(model["seed"]),
+        model["network"], how(content), f"{recipe['epochs']} (best {model['epoch']}){at_size(content)}",
+        str(model["seed"]),
         *(_cell([percent(content, key)]) for key in keys),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
@@ -134,8 +135,9 @@ def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
 def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
     """Give a Markdown table with a column for each task: IoU, mean ± standard deviation, and how many seeds it is of.
 
-    Trainings with few labels have no cell. Of trainings that differ in epochs, batch, size or digest of the data, a
-    cell is of the longest, then of that with the most seeds: `summary` shows them all. Raises DataError.
+    Trainings with few labels, or on smaller pictures than others of their task, have no cell. Of trainings that differ
+    in epochs, batch or digest of the data, a cell is of the longest, then of that with the most seeds, and names its
+    epochs where they are fewer than others' of its column: `summary` shows them all. Raises DataError.
     """
     trained: dict[tuple, dict[tuple, list]] = defaultdict(lambda: defaultdict(list))
     for content in read_some(folder, say):
@@ -143,13 +145,18 @@ def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
         if content["split"].get("pictures", model.get("pictures")):
             continue
         data, task, split = where(content)
-        numbers = (recipe["epochs"], recipe["batch"], model["size"], content["data"]["digest"])
+        numbers = (model["size"], recipe["epochs"], recipe["batch"], content["data"]["digest"])
         trained[(data, task), (split, model["network"], how(content))][numbers].append(content)
-    columns = sorted({column for column, _ in trained})
+    most: dict[tuple, tuple[int, int]] = {}  # of each column: size, and epochs at that size
+    for (column, _), kinds in trained.items():
+        most[column] = max([most.get(column, (0, 0)), *(numbers[:2] for numbers in kinds)])
+    columns = sorted(most)
     rows: dict[tuple, dict[tuple, str]] = defaultdict(dict)
     for (column, head), kinds in sorted(trained.items()):
-        _, same = max(kinds.items(), key=lambda kind: (kind[0][0], len(kind[1])))
-        rows[head][column] = f"{_cell([percent(one, 'iou') for one in same])} ({len(same)})"
+        (size, epochs, *_), same = max(kinds.items(), key=lambda kind: (*kind[0][:2], len(kind[1])))
+        if size == most[column][0]:
+            fewer = f", {epochs} epochs" * (epochs < most[column][1])
+            rows[head][column] = f"{_cell([percent(one, 'iou') for one in same])} ({len(same)}{fewer})"
     head = (*BY_TASK_HEAD, *(f"{data}, {task}" for data, task in columns))
     return markdown(head, ((*row, *(cells.get(one, "–") for one in columns)) for row, cells in sorted(rows.items())))
 
@@ -166,6 +173,12 @@ def where(content: dict[str, Any]) -> tuple[str, str, str]:
     data, split = content["data"], content["split"]
     task = f"{data['task']} with sound ones" if data["free"] else data["task"]
     return data["name"], task, f"{split['protocol']}, seed {split['seed']}"
+
+
+def at_size(content: dict[str, Any]) -> str:
+    """Give the size that was trained at, in words, where it is not USUAL_SIZE."""
+    size = content["model"]["size"]
+    return f" at {size} px" if size != USUAL_SIZE else ""
 
 
 def how(content: dict[str, Any]) -> str:

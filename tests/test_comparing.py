@@ -216,11 +216,16 @@ def test_a_column_for_each_task_holds_the_longest_training_with_all_labels(tmp_p
     put(tmp_path, "c", "enet")
     put(tmp_path, "few", "anet", seed=2, model={"pictures": 20})
     put(tmp_path, "other", "anet", data={"task": "patches"})
-    put(tmp_path, "short", "anet", model={"recipe": read(RESULT)["model"]["recipe"] | {"epochs": 3}}, seed=3)
+    short = {"recipe": read(RESULT)["model"]["recipe"] | {"epochs": 3}}
+    put(tmp_path, "short", "anet", model=short, seed=3)
+    put(tmp_path, "alone", "unet", model=short)
+    put(tmp_path, "small", "anet", model={"size": 128}, seed=4)
+    put(tmp_path, "small-alone", "segnet", model={"size": 128})
     split, name = "grouped, seed 0", "strong"
     assert cells(by_task(tmp_path)) == [
         [split, "anet", name, "68.4 ± 0.0 (2)", "68.4 (1)"],
         [split, "enet", name, "68.4 (1)", "–"],
+        [split, "unet", name, "68.4 (1, 3 epochs)", "–"],
     ]
     assert by_task(tmp_path).startswith("| split | network | recipe | sd900, inclusion | sd900, patches |")
 

@@ -28,6 +28,7 @@ from anet.image import write_png
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
 from anet.training.checkpoint import load_model, save_model
+from anet.training.device import find_precision
 from anet.training.predictor import Predictor
 from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change, sized
 from anet.training.train import Options, resume, train
@@ -271,6 +272,15 @@ def test_several_classes_train(tmp_path):
 
 
 # --- what stops it before the first step
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_precision_is_bf16_only_where_the_device_computes_in_it(monkeypatch, has):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: not has)
+    assert find_precision("auto", "cpu") == ("bf16" if has else "32")
+    assert find_precision("auto", "cuda") == ("32" if has else "bf16")
+    assert find_precision("32", "cpu") == "32" and find_precision("bf16", "cpu") == "bf16"
 
 
 def never(monkeypatch):

@@ -20,6 +20,7 @@ from anet.cli.options import (
     SplitSeed,
     Task,
     Threads,
+    TrainPrecision,
 )
 from anet.errors import OptionError
 from anet.files import check_target, printable
@@ -47,7 +48,7 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="Number of devices (or CPU processes).")] = 1,
-    precision: Annotated[str, typer.Option(help="auto, 32, bf16 or fp16.")] = "auto",
+    precision: TrainPrecision = "auto",
     workers: Annotated[int, typer.Option(help="Processes that decode pictures beside the training.")] = 0,
     compiled: Compiled = None,
     save_every: Annotated[

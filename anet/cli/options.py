@@ -24,6 +24,9 @@ def kept(model: Path) -> Path:
 
 Data = Annotated[Path, typer.Argument(help="Folder of a data set, in its download layout or plain (images/, masks/).")]
 Task = Annotated[str | None, typer.Option(help="Task of the data set, such as inclusion; an unknown one lists all.")]
+TrainPrecision = Annotated[
+    str, typer.Option("--precision", help="auto (bf16 where the device computes in it, else 32), 32, bf16 or fp16.")
+]
 Compiled = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="torch.compile; by default when the planned steps repay it."),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import PLAIN, app, console
-from anet.cli.options import Compiled
+from anet.cli.options import Compiled, TrainPrecision
 
 study_app = typer.Typer(help="Work through a plan of many trainings into results/; docs/study.md shows how.", **PLAIN)
 app.add_typer(study_app, name="study")
@@ -35,7 +35,7 @@ def run(
     data_root: DataRoot = Path("data"),
     devices: Annotated[str, typer.Option(help="auto, cpu, cuda (all GPUs), or some: cuda:0,cuda:1.")] = "auto",
     jobs: Annotated[int | None, typer.Option(help="Trainings side by side; by default one a device.")] = None,
-    precision: Annotated[str, typer.Option(help="auto, 32, bf16 or fp16.")] = "auto",
+    precision: TrainPrecision = "auto",
     compiled: Compiled = None,
     out: Results = Path("results"),
     runs: Runs = Path("runs"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from anet.errors import ModelError, OptionError, OutputError
@@ -31,6 +30,7 @@ from anet.export.parity import (
 from anet.export.quantize import check_method, int8_graph
 from anet.files import appearing, check_same, printable, sha256
 from anet.frame import Frame, channels_of
+from anet.nets.contract import all_finite
 from anet.nets.deployable import Deployable
 from anet.runtime.card import AS_TRAINED, CARD, MODELS, PAGE, Card
 from anet.runtime.engine import Engine
@@ -87,7 +87,7 @@ def export_bundle(
     check_method(int8)
     if not pictures:
         raise OptionError("export compares with torch on pictures: none was given, one or more would work")
-    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+    if not all_finite(network.state_dict().values()):
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
     _check_target(out)

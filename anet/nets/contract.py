@@ -8,7 +8,11 @@ A network is an `nn.Module` built as `Net(classes=1)`, with auxiliary heads wher
 tuple instead: the logits, then one map for each of `aux_heads`, of any size and `classes` channels (one, if "detail").
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+import torch
+from torch import Tensor
 
 from anet.errors import OptionError
 
@@ -18,6 +22,11 @@ class AuxHead(NamedTuple):
 
     target: str  # "mask": the same loss on the same mask; "detail": the mask's boundaries (STDC)
     weight: float
+
+
+def all_finite(values: Iterable[Tensor]) -> bool:
+    """Say whether weights, such as those of a `state_dict`, hold neither NaN nor infinity."""
+    return all(torch.isfinite(value).all() for value in values)
 
 
 def check_classes(classes: int) -> None:

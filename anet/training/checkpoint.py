@@ -20,6 +20,7 @@ from anet.errors import ModelError, OptionError
 from anet.files import UNSEALED, atomic_write, check_seal, printable, read_plain, seal
 from anet.frame import IGNORE, Frame, channels_of
 from anet.nets import NETWORKS, build
+from anet.nets.contract import all_finite
 
 FORMAT = 1
 KEY = "anet"  # the one metadata entry
@@ -120,7 +121,7 @@ def load_weights(network: nn.Module, tensors: dict[str, Tensor], name: str) -> N
             known = known_by(tensors.keys()) if missing or foreign else None
             other = f"another network, {known}" if known else "another network"
             raise ModelError(f"{name} is {other}: {len(keys)} {what} keys, the first is {printable(keys[0])}")
-    if not all(torch.isfinite(value).all() for value in tensors.values()):
+    if not all_finite(tensors.values()):
         raise ModelError(f"{name} holds weights that are NaN or infinite")
     network.load_state_dict(tensors)
 

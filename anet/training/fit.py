@@ -19,7 +19,7 @@ from anet.errors import TrainingError
 from anet.files import printable
 from anet.frame import Frame
 from anet.nets import build
-from anet.nets.contract import AuxHead
+from anet.nets.contract import AuxHead, all_finite
 from anet.nets.deployable import Deployable
 from anet.scoring.evaluate import evaluate
 from anet.scoring.threshold import choose_threshold
@@ -214,7 +214,7 @@ def asked(fabric: Fabric, stop: Callable[[], bool]) -> bool:
 
 def check_weights(network: nn.Module, *where) -> None:
     """Refuse to save weights that a finite loss has led astray. Raises TrainingError."""
-    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+    if not all_finite(network.state_dict().values()):
         raise diverged("weights are NaN or infinite after the step", *where)
 
 

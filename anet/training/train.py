@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from anet.data import load, split
@@ -25,6 +24,7 @@ from anet.seen import check_parts, seen_of
 from anet.training import run
 from anet.training.checkpoint import Facts
 from anet.training.compiling import Miscompiled, compiles, without
+from anet.training.device import find_device, find_precision, launch
 from anet.training.events import TensorBoard
 from anet.training.fit import Stopped, fit, shown, statistics
 from anet.training.memory import keep_memory
@@ -33,7 +33,6 @@ from anet.training.recipes import find_recipe, sized
 from anet.training.run import Plan
 from anet.training.start import START, Start, check_start, keep_start, read_start
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 MOST_SIDE = 8192  # pixels of a network's input in training: far beyond what a GPU's memory holds
 
 
@@ -226,7 +225,8 @@ def provenance(dataset: Dataset, parts: Split, plan: Plan) -> dict[str, Any]:
 def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts: Split, start: Start | None) -> None:
     console.print(
         f"{plan.network} on {dataset.name} ({dataset.task}), recipe {plan.recipe.name}: {plan.recipe.epochs} epochs, "
-        f"batch {plan.recipe.batch}, size {plan.size}, seed {plan.seed}, {plan.accelerator} x {plan.devices}"
+        f"batch {plan.recipe.batch}, size {plan.size}, seed {plan.seed}, {plan.accelerator} x {plan.devices}, "
+        f"{'float32' if plan.precision == '32' else plan.precision}"
         f"{', compiled (the first step takes minutes)' if plan.compiled else ''}",
         highlight=False,
         soft_wrap=True,
@@ -241,41 +241,6 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         text = f", all but {len(left)} weights of the last layer, whose classes are others" if left else ""
         console.print(f"starts from {printable(plan.init)}{text}", highlight=False, soft_wrap=True)
     console.print(f"run folder: {printable(folder)}", highlight=False, soft_wrap=True)
-
-
-def launch(accelerator: str, devices: int, precision: str) -> Fabric:
-    """Start Fabric; with several devices this starts the other processes, which run the same command."""
-    try:
-        fabric = Fabric(
-            accelerator=accelerator, devices=devices, precision=PRECISIONS[precision],  # type: ignore[arg-type]
-            strategy="ddp" if devices > 1 else "auto",
-        )  # fmt: skip
-        fabric.launch()
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise OptionError(f"cannot use {devices} x {accelerator}: {[*str(error).splitlines(), ''][0]}") from error
-    return fabric
-
-
-def find_device(name: str) -> str:
-    """Give "cpu" or "cuda". Raises OptionError when that device is not there."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise OptionError(f"no device {name!r}: auto, cpu and cuda exist")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise OptionError("no CUDA device is usable here: --device cpu works")
-    return name
-
-
-def find_precision(name: str, accelerator: str) -> str:
-    """Give "32", "bf16" or "fp16"; auto is bf16 on a GPU that has it, and 32 on CPUs, of which not all have bf16."""
-    if name == "auto":
-        return "bf16" if accelerator == "cuda" and torch.cuda.is_bf16_supported() else "32"
-    if name not in PRECISIONS:
-        raise OptionError(f"no precision {name!r}: auto, {', '.join(PRECISIONS)} exist")
-    if name == "fp16" and accelerator == "cpu":
-        raise OptionError("fp16 needs a GPU: bf16 and 32 work on a CPU")
-    return name
 
 
 @contextlib.contextmanager
