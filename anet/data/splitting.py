@@ -102,10 +102,14 @@ def _paper(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
         raise DataError(
             f"{len(dataset.samples)} pictures cannot be split into train, val and test: 3 are needed, 30 make sense"
         )
-    test, rest = _draw(dataset.samples, _test_share(dataset), rng)
-    val, train = _draw(rest, VAL_SHARE, rng)
+    train, val, test = [], [], []
+    for sound in (False, True):  # one after the other: defective pictures lie as they do without the sound ones
+        drawn, rest = _draw([one for one in dataset.samples if one.sound == sound], _test_share(dataset), rng)
+        held, others = _draw(rest, VAL_SHARE, rng)
+        test, val, train = test + drawn, val + held, train + others
     source = (
-        f"paper: random with seed {seed}, {len(rest)}/{len(test)} in the paper's proportion, 15 % of training held out"
+        f"paper: random with seed {seed}, {len(train) + len(val)}/{len(test)} in the paper's proportion, "
+        "15 % of training held out"
     )
     group = known.groups(dataset.name, dataset.names)
     if group:
@@ -175,10 +179,12 @@ def _listed(
 
 
 def _draw(samples: Samples, share: Fraction, rng: np.random.Generator) -> tuple[list[Sample], list[Sample]]:
-    """Draw round(share) of the samples at random, each class and the sound ones in proportion (largest remainder)."""
-    kinds: dict[tuple[bool, int], list[Sample]] = defaultdict(list)
+    """Draw round(share) of the samples at random, each class in proportion (largest remainder); some, but not all."""
+    if not samples:
+        return [], []
+    kinds: dict[int, list[Sample]] = defaultdict(list)
     for sample in sorted(samples, key=lambda sample: sample.name):
-        kinds[sample.sound, sample.class_id or 0].append(sample)
+        kinds[sample.class_id or 0].append(sample)
     total = min(max(1, int(share * len(samples) + Fraction(1, 2))), len(samples) - 1)
     exact = {kind: Fraction(total * len(found), len(samples)) for kind, found in kinds.items()}
     count = {kind: int(number) for kind, number in exact.items()}
