@@ -395,7 +395,7 @@ def test_a_run_from_another_model_of_the_same_name_neither_goes_on_nor_is_writte
 def test_a_run_on_several_devices_is_another_run_and_its_score_no_other_weights_replaces(tmp_path, root):
     quiet = Console(file=StringIO())
     where = {"epochs": 1, "batch": 4, "name": "x"}
-    folder = train(tiny(root / "squares", tmp_path / "f32", **where), quiet)
+    folder = train(tiny(root / "squares", tmp_path / "f32", **where, precision="32"), quiet)
     path = score_run(folder, tmp_path / "results")
     other = train(tiny(root / "squares", tmp_path / "bf16", **where, precision="bf16"), quiet)
     written = path.read_bytes()
