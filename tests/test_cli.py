@@ -424,11 +424,14 @@ def test_ctrl_c_that_foreign_code_makes_another_error_of_is_still_130(ready, tmp
         except KeyboardInterrupt:
             raise error from None
 
-    mine = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started deaf to it
     monkeypatch.setattr(results, "inspect_paths", stopped)
-    done = anet("inspect", ready / "bundle", ready / "pictures", "--out", tmp_path / "out")
-    assert done == (130, "", "anet: stopped\n")
-    assert signal.getsignal(signal.SIGINT) is mine
+    try:
+        done = anet("inspect", ready / "bundle", ready / "pictures", "--out", tmp_path / "out")
+        assert done == (130, "", "anet: stopped\n")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_command_ends_a_user_error_with_one_line_and_code_2(ready):
