@@ -200,6 +200,15 @@ def test_sound_pictures_leave_the_defective_ones_where_they_are(seed):
         assert len(getattr(both, part)) > 2 * len(shown), "sound ones are in each part"
 
 
+@pytest.mark.parametrize(("defective", "sound"), [(3, 0), (2, 1), (1, 2), (0, 3), (2, 2), (1, 30), (30, 1)])
+def test_three_pictures_are_enough_for_three_parts_whatever_they_show(defective, sound):
+    nowhere = Path("x")
+    bad = [Sample(f"bad{n:02}", nowhere, nowhere, 1) for n in range(defective)]
+    good = [Sample(f"good{n:02}", nowhere) for n in range(sound)]
+    data = Dataset("mine", "defect", nowhere, ("background", "defect"), (*bad, *good))
+    check_laws(data, split(data, "paper"))
+
+
 def test_splits_never_change_from_version_to_version():
     names = [s.name for protocol in ("paper", "grouped") for s in split(published("mt", free=True), protocol, 3).val]
     assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == "a87c05b97cf209e3"

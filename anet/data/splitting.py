@@ -107,6 +107,8 @@ def _paper(dataset: Dataset, seed: int, rng: np.random.Generator) -> tuple[Sampl
         drawn, rest = _draw([one for one in dataset.samples if one.sound == sound], _test_share(dataset), rng)
         held, others = _draw(rest, VAL_SHARE, rng)
         test, val, train = test + drawn, val + held, train + others
+    if not val:  # of few pictures, each kind by itself has none to spare
+        val, train = _draw(train, VAL_SHARE, rng)
     source = (
         f"paper: random with seed {seed}, {len(train) + len(val)}/{len(test)} in the paper's proportion, "
         "15 % of training held out"
