@@ -5,11 +5,8 @@ touches is drawn here, and only those are given to kornia: by itself it changes 
 it (measured: 3 to 4 times the time of a batch, a quarter of a compiled step on a CPU).
 """
 
-from collections.abc import Callable
-
 import torch
 from kornia.augmentation import (
-    AugmentationBase2D,
     AugmentationSequential,
     RandomAffine,
     RandomBrightness,
@@ -28,8 +25,6 @@ from torch.nn import functional as F
 from anet.frame import IGNORE
 from anet.training.recipes import Recipe
 
-Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # pictures and masks of some, the same shapes
-
 
 class Augment:
     """Turn `(N, 3, H, W)` pictures in 0..1 and `(N, H, W) uint8` masks into a random view of them, same shapes."""
@@ -37,62 +32,44 @@ class Augment:
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
         p = recipe.photometric
-        changes: list[tuple[float, Change]] = [  # probability and what is done, in this order
-            (recipe.affine, warp(RandomAffine(15.0, (0.1, 0.1), (0.8, 1.25), 5.0, padding_mode="reflection", p=1.0))),
+        exact = {DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": True}}  # so that no id is invented
+        warps = [  # probability and what is done, in this order
+            (recipe.affine, RandomAffine(15.0, (0.1, 0.1), (0.8, 1.25), 5.0, padding_mode="reflection", p=1.0)),
             # neighbourhoods of 12 px move together, by about 4 px: crooked scratches, not torn ones
-            (recipe.elastic, warp(RandomElasticTransform(
+            (recipe.elastic, RandomElasticTransform(
                 (37, 37), (12.0, 12.0), (0.6, 0.6), align_corners=True, padding_mode="reflection", p=1.0
-            ))),
+            )),
         ]  # fmt: skip
-        lights: list[tuple[float, Change]] = [
-            (p, light(RandomBrightness((0.8, 1.2), p=1.0))), (p, light(RandomContrast((0.75, 1.3), p=1.0))),
-            (p, light(RandomGamma((0.7, 1.4), p=1.0))), (p, light(RandomLinearIllumination((0.05, 0.25), p=1.0))),
-            (p, light(RandomGaussianNoise(0.0, 0.02, p=1.0))),
-            (p / 3, light(RandomGaussianBlur((3, 3), (0.3, 1.0), p=1.0))),
+        lights = [
+            (p, RandomBrightness((0.8, 1.2), p=1.0)), (p, RandomContrast((0.75, 1.3), p=1.0)),
+            (p, RandomGamma((0.7, 1.4), p=1.0)), (p, RandomLinearIllumination((0.05, 0.25), p=1.0)),
+            (p, RandomGaussianNoise(0.0, 0.02, p=1.0)), (p / 3, RandomGaussianBlur((3, 3), (0.3, 1.0), p=1.0)),
         ]  # fmt: skip
-        self.warps = [(p, change) for p, change in changes if p]
-        self.lights = [(p, change) for p, change in lights if p]
+        self.warps = [
+            (p, AugmentationSequential(op, data_keys=["input", "mask"], extra_args=exact)) for p, op in warps if p
+        ]
+        self.lights = [(p, op) for p, op in lights if p]
 
     @torch.no_grad()
     def __call__(self, images: Tensor, masks: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
         """Turn every picture; do the rest to a random `share` (0..1) of them, see `Recipe.ramp`."""
         images, masks = turn(images, masks, self.recipe.rot90, self.recipe.flips)  # new ones, written to below
         chosen = torch.rand(len(images)) < share
-        for p, change in self.warps:
-            put_changed(images, masks, drawn(chosen, p), change)
+        for p, warp in self.warps:
+            if len(some := drawn(chosen, p)):
+                images[some], warped = warp(images[some], masks[some, None].float())
+                masks[some] = warped[:, 0].round().to(torch.uint8)
         if self.recipe.paste:
             paste_defects(images, masks, drawn(chosen, self.recipe.paste))
-        for p, change in self.lights:
-            put_changed(images, masks, drawn(chosen, p), change)
+        for p, light in self.lights:
+            if len(some := drawn(chosen, p)):
+                images[some] = light(images[some]).clamp(0.0, 1.0)
         return images, masks
 
 
 def drawn(chosen: Tensor, p: float) -> Tensor:
     """Draw from the pictures that are `chosen` (`(N,)` bool), each with probability `p`; give their numbers."""
     return torch.nonzero(chosen & (torch.rand(len(chosen)) < p)).flatten()
-
-
-def put_changed(images: Tensor, masks: Tensor, numbers: Tensor, change: Change) -> None:
-    """Change the pictures `numbers` of a batch and their masks, in place."""
-    if len(numbers):
-        images[numbers], masks[numbers] = change(images[numbers], masks[numbers])
-
-
-def warp(op: AugmentationBase2D) -> Change:
-    """Give the change of one of kornia's warps: masks take the nearest pixel, so that no id is invented."""
-    exact = {DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": True}}
-    both = AugmentationSequential(op, data_keys=["input", "mask"], extra_args=exact)
-
-    def change(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        images, warped = both(images, masks[:, None].float())
-        return images, warped[:, 0].round().to(torch.uint8)
-
-    return change
-
-
-def light(op: AugmentationBase2D) -> Change:
-    """Give the change of one of kornia's lights, masks as they are."""
-    return lambda images, masks: (op(images).clamp(0.0, 1.0), masks)
 
 
 def turn(images: Tensor, masks: Tensor, rot90: bool, flips: bool) -> tuple[Tensor, Tensor]:
