@@ -47,6 +47,7 @@ def test_anet_reads_as_the_paper_at_224(anet_224):
     assert f"{anet_224.as_paper / 1e9:.4f}" == "0.4406"
     assert f"{anet_224.macs / 1e9:.4f}" == "0.3262"
     assert anet_224.flops == 2 * anet_224.macs
+    assert f"{anet_224.activations / 1e6:.2f}" == "11.81"
 
 
 def test_anet_reads_as_the_paper_at_512():
@@ -240,6 +241,22 @@ def test_functional_calls_count_nothing():
     assert (cost.macs, cost.as_paper, cost.layers) == (0, 0, ())
 
 
+def test_activations_are_what_convolutions_and_linear_layers_give_out_in_all_their_calls():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.up = (
+                nn.Conv2d(4, 4, 3, padding=1),
+                nn.BatchNorm2d(4),
+                nn.ConvTranspose2d(4, 2, 2, 2),
+            )
+
+        def forward(self, x):
+            return self.up(self.norm(self.conv(self.conv(x))))
+
+    assert cost_of(Twice(), 4, 10).activations == 2 * 4 * 10 * 10 + 2 * 20 * 20
+
+
 # --- printed and written ---
 
 
@@ -247,7 +264,7 @@ def test_the_table_names_every_count(capsys, anet_224):
     print_complexity("anet", anet_224)
     plain = capsys.readouterr().out
     assert "389,768" in plain
-    assert all(text in plain for text in ("true MACs", "0.3262 G", "2 x true MACs", "0.6524 G"))
+    assert all(text in plain for text in ("true MACs", "0.3262 G", "2 x true MACs", "0.6524 G", "activations"))
     assert "0.4406" not in plain
     print_complexity("anet", anet_224, as_paper=True)
     assert "0.4406 G" in capsys.readouterr().out

@@ -131,7 +131,7 @@ def complexity(
     as_paper: Annotated[bool, typer.Option("--as-paper", help="Add the paper's way of counting.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False,
 ) -> None:
-    """Count parameters, multiply-accumulates and FLOPs of a network."""
+    """Count parameters, multiply-accumulates, FLOPs and activations of a network."""
     from anet.nets import build
     from anet.nets.complexity import count, print_complexity
     from anet.paper.breakdown import print_breakdown
@@ -143,7 +143,7 @@ def complexity(
 
 @app.command()
 def networks(size: Annotated[int, typer.Option(min=1, help="Side of the square input.")] = 224) -> None:
-    """List all networks with parameters, multiply-accumulates, stride and paper."""
+    """List all networks with parameters, multiply-accumulates, activations, stride and paper."""
     from anet.nets.listing import print_networks
 
     print_networks(size, console)

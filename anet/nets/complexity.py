@@ -47,7 +47,9 @@ class Complexity:
 
     `params` counts each parameter once. `macs` is true: convolutions, transposed convolutions on their input grid and
     linear layers that were executed, without bias, normalisation, activation, pooling or products of two activations.
-    `flops` is 2 * `macs`. `as_paper` and `params_as_paper` are the paper's columns "FLOPs" and "Parameters".
+    `flops` is 2 * `macs`. `activations` are the values that the same layers give out (Radosavovic et al., "Designing
+    network design spaces", 2020): memory traffic, and with it much of the time, goes by them. `as_paper` and
+    `params_as_paper` are the paper's columns "FLOPs" and "Parameters".
     """
 
     h: int
@@ -55,6 +57,7 @@ class Complexity:
     params: int
     macs: int
     flops: int
+    activations: int
     as_paper: int
     params_as_paper: int  # without frozen parameters
     layers: tuple[Layer, ...]
@@ -72,7 +75,7 @@ def count(network: nn.Module, h: int, w: int, channels: int = 3) -> Complexity:
     The network must run on PyTorch's meta device. Raises what its forward raises for such a size.
     """
     network = copy.deepcopy(network).to("meta").eval()
-    macs, paper, shapes = Counter(), Counter(), {}
+    macs, values, paper, shapes = Counter(), Counter(), Counter(), {}
 
     def note(module: nn.Module, args: tuple, output: Any) -> None:
         result = (
@@ -80,7 +83,9 @@ def count(network: nn.Module, h: int, w: int, channels: int = 3) -> Complexity:
         )
         if result is None or not args or not isinstance(args[0], Tensor):
             return
-        macs[module] += true_macs(module, args[0], result)
+        cost = true_macs(module, args[0], result)
+        macs[module] += cost
+        values[module] += result.numel() if cost else 0
         paper[module] += paper_count(module, args[0], result)
         shapes[module] = tuple(result.shape[1:])
 
@@ -101,7 +106,7 @@ def count(network: nn.Module, h: int, w: int, channels: int = 3) -> Complexity:
     true, as_paper = sum(layer.macs for layer in layers), sum(layer.as_paper for layer in layers)
     params = sum(p.numel() for p in network.parameters())
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Complexity(h, w, params, true, 2 * true, as_paper, trainable, tuple(layers))
+    return Complexity(h, w, params, true, 2 * true, values.total(), as_paper, trainable, tuple(layers))
 
 
 def true_macs(module: nn.Module, given: Tensor, result: Tensor) -> int:
@@ -197,6 +202,7 @@ def print_complexity(name: str, cost: Complexity, as_paper: bool = False, layers
     table.add_row("parameters", f"{cost.params:,}")
     table.add_row("true MACs", f"{cost.macs / 1e9:.4f} G")
     table.add_row("FLOPs (2 x true MACs)", f"{cost.flops / 1e9:.4f} G")
+    table.add_row("activations", f"{cost.activations / 1e6:.4f} M")
     if as_paper:
         table.add_row('the paper\'s "Parameters" (trainable)', f"{cost.params_as_paper / 1e6:.4f} M")
         table.add_row('the paper\'s "FLOPs" (ptflops 0.7.0)', f"{cost.as_paper / 1e9:.4f} G")

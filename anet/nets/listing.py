@@ -11,10 +11,10 @@ from anet.nets.zoo import ZOO
 
 
 def print_networks(size: int, console: Console) -> None:
-    """Print name, parameters, true multiply-accumulates at `size` x `size`, stride of the input, year and paper."""
+    """Print parameters, true multiply-accumulates, activations at `size` x `size`, stride, year and paper of each."""
     table = Table(title=f"cost of one 3x{size}x{size} picture, one class", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("network", no_wrap=True)
-    for heading in ("parameters", "true MACs", "stride"):
+    for heading in ("parameters", "true MACs", "activations", "stride"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("--aux", no_wrap=True)
     table.add_column("year", no_wrap=True)
@@ -24,8 +24,8 @@ def print_networks(size: int, console: Console) -> None:
             network = build(name, 1)
         cost = count(network, size, size)
         aux = "default" if aux_by_default(name) else "offered" if network.aux_heads else ""
-        numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", str(network.stride)
-        table.add_row(name, *numbers, aux, str(network.year), str(network.paper))
+        numbers = f"{cost.params / 1e6:.3f} M", f"{cost.macs / 1e9:.3f} G", f"{cost.activations / 1e6:.2f} M"
+        table.add_row(name, *numbers, str(network.stride), aux, str(network.year), str(network.paper))
     Console(width=max(console.width, 120), file=console.file).print(table)
     rows = (
         "anet-none, anet-light, anet-wide, anet-light-wide and anet-jump are Table III's rows; anet-plain is a fair one"
