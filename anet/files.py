@@ -177,9 +177,19 @@ def check_target(out: Path | str | None, *inputs: Path | str, reports: bool = Tr
     """Refuse a file to write that is one of `inputs`, or is there already inside a folder of them and is no report.
 
     Reports (REPORTS but for HELD, and a sheet.png directly in the folder) may be written again, unless the inputs
-    themselves are files of such kinds: `reports` False. Raises OutputError.
+    themselves are files of such kinds: `reports` False. Nor a folder, or what lies where nothing may be written: it is
+    asked before minutes of work. Raises OutputError.
     """
-    if out is None or not os.path.isfile(out):
+    if out is None:
+        return
+    if os.path.isdir(out):
+        raise OutputError(f"cannot write {printable(out)}: it is a folder")
+    if not os.path.isfile(out):
+        folder = Path(os.path.abspath(out)).parent
+        while not os.path.lexists(folder):  # what is missing will be made
+            folder = folder.parent
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {printable(out)}: {printable(folder)} is no folder to write into")
         return
     target = Path(os.path.realpath(out))
     report = target.suffix.lower() in REPORTS and target.name not in HELD

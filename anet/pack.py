@@ -10,7 +10,7 @@ from typing import Any
 from anet.data import Dataset, Sample
 from anet.errors import ModelError, OptionError
 from anet.evaluation import prepare
-from anet.export.deployable import MAX_DROP
+from anet.export.deployable import MAX_DROP, check_bundle_target
 from anet.export.page import page
 from anet.files import appearing, printable, sha256
 from anet.models import known_provenance
@@ -30,7 +30,8 @@ def pack(
 
     The file itself is scored on the run's own test part, each set of a merged one apart, at the run's threshold, which
     validation chose. `about`, `not_for` and `licence` (of the pictures) are one line each, for people. Raises
-    ModelError: more than MOST_BYTES when packed, or weights that lose more than MAX_DROP; OptionError, DataError.
+    ModelError: more than MOST_BYTES when packed, or weights that lose more than MAX_DROP; OutputError: `out/name` is
+    there and is no bundle; OptionError, DataError.
     """
     if "/" in name or not name.startswith("anet-"):
         raise OptionError(f"{printable(name)} is no name of a model that ships: anet-something would work")
@@ -38,6 +39,7 @@ def pack(
         if not text.strip():
             raise OptionError(f"--{key} is empty: a model ships with what people must know of it")
     folder = Path(out) / name
+    check_bundle_target(folder)
     with appearing(folder) as made:
         card = export_run(run, made / "bundle", FORMATS, data=data)[1]
         check_drop(card)

@@ -178,7 +178,7 @@ def read_size(text: str) -> tuple[int, int]:
     if text == "dynamic":
         return 0, 0
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side[:6]) < 2**16 for side in sides):
         raise OptionError(f"size {printable(text)!r:.80} is none: 224, 224x320 (height first) or dynamic would work")
     frame = Frame(int(sides[0]), int(sides[-1]))
     return frame.h, frame.w
@@ -253,7 +253,11 @@ def synthetic_set(runs: Path, seed: int, console: Console) -> Path:
         console.print(
             f"making {SYNTHETIC_PICTURES} synthetic surfaces in {printable(folder)}", highlight=False, soft_wrap=True
         )
-        synthesize(folder, SYNTHETIC_PICTURES, SYNTHETIC_SIZE, seed)
+        try:
+            synthesize(folder, SYNTHETIC_PICTURES, SYNTHETIC_SIZE, seed)
+        except OutputError:
+            if not (folder / "synthetic.json").exists():  # else another one made it meanwhile, whole
+                raise
     return folder
 
 

@@ -67,9 +67,22 @@ def read(path: Path) -> dict[str, Any]:
         if content["format"] not in (1, FORMAT):
             raise ValueError(f"format {content['format']}, this anet reads 1 and {FORMAT}")
         row(content)
+        _check(content)
         return content
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{printable(path)} is no result file: {printable(str(error))}") from error
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError for what a table would stumble over: `row` has seen the rest."""
+    data, model, split, training = content["data"], content["model"], content["split"], content.get("training", {})
+    for value, kind in (
+        (data["digest"], str), (data["free"], bool), (model["network"], str), (model["seed"], int),
+        (model["class_names"], list), (model["machine"]["cpu"], str), (model["device"], str), (split["train"], int),
+        (training.get("pictures_per_s") or 0, (int, float)), (content.get("closely", {}), dict),
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r:.60} is none of {kind}")
 
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
@@ -117,7 +130,7 @@ def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
     """
     rows, digests = defaultdict(list), defaultdict(set)
     for content in read_some(folder, say):
-        rows[_training(content), content["data"]["digest"]].append(content)
+        rows[_training(content), content["data"]["digest"], start_digest(content)].append(content)
         digests[where(content)[:2]].add(content["data"]["digest"])
     keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
     cells = (
@@ -127,7 +140,7 @@ def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
             str(len({one["model"]["seed"] for one in same})),
             *(_cell([percent(one, k) for one in same]) for k in keys),
         )
-        for (head, digest), same in rows.items()
+        for (head, digest, _), same in rows.items()
     )
     return markdown(SUMMARY_HEAD, cells)
 
@@ -173,6 +186,11 @@ def where(content: dict[str, Any]) -> tuple[str, str, str]:
     data, split = content["data"], content["split"]
     task = f"{data['task']} with sound ones" if data["free"] else data["task"]
     return data["name"], task, f"{split['protocol']}, seed {split['seed']}"
+
+
+def start_digest(content: dict[str, Any]) -> str:
+    """Give the SHA-256 of the weights that a training started from: of two under one name, seeds are not of one row."""
+    return (content["model"].get("init") or {}).get("sha256", "")
 
 
 def at_size(content: dict[str, Any]) -> str:
@@ -223,7 +241,8 @@ def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> l
     tested = {name: content for name, content in found.items() if held_out(content)}
     own = {}  # of two files of one training and seed, that of `anet study` counts
     for name, content in sorted(tested.items(), key=lambda item: -item[1]["format"]):
-        own.setdefault((*_training(content), content["data"]["digest"], content["model"]["seed"]), name)
+        its = (content["data"]["digest"], start_digest(content), content["model"]["seed"])
+        own.setdefault((*_training(content), *its), name)
     kept = {name: content for name, content in tested.items() if name in own.values()}
     for why, left in (
         ("no test part, or pictures that were trained on", found.keys() - tested.keys()),

@@ -14,7 +14,7 @@ from anet.training.recipes import changes_of, changes_text
 ROOT = Path(__file__).parent.parent
 PAGE, RESULTS = ROOT / "docs" / "few-labels.md", ROOT / "results"
 PICTURE = ROOT / "docs" / "pictures" / "few-labels.png"
-MARKS = {"synthetic": ("#1f6f4a", "o", "-"), "": ("#b3541e", "s", "--")}
+MARKS = {"anet-synthetic": ("#2b5c9e", "^", "-"), "synthetic": ("#1f6f4a", "o", "-"), "": ("#b3541e", "s", "--")}
 BLOCK = re.compile(r"(<!-- printed from results -->\n).*?(<!-- end of print -->)", re.S)
 HEAD = ("data, task", "labelled pictures", "start", "seed", "IoU", "IoU of all pictures", "share of it", "escapes")
 

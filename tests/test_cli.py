@@ -220,6 +220,8 @@ WRONG = {
     # targets
     "inspect bundle pictures --out taken": "taken holds results already",
     "inspect bundle pictures --out pictures/out": "is inspected",
+    "inspect bundle pictures --out bundle": "bundle is inside bundle, the model",
+    "inspect bundle pictures --out bundle/out": "bundle/out is inside bundle, the model",
     "inspect bundle pictures --out file": "cannot write into file",
     "inspect bundle pictures --out file/below": "cannot write into file/below",
     "train set --runs file": "cannot write into file",
@@ -276,6 +278,24 @@ def test_what_is_no_command_shows_the_usage_and_exits_2(ready, monkeypatch, line
 def test_a_name_with_control_characters_is_shown_as_one_harmless_line():
     done = anet("data", "check", "two\nlines\x1b[31m")
     assert done.code == 2 and done.err.count("\n") == 1 and "two\\nlines\\x1b[31m" in done.err
+
+
+@pytest.mark.parametrize(
+    "line", ["inspect LONG", "inspect bundle LONG", "inspect LONG half", "eval LONG set", "export LONG"]
+)
+def test_a_path_that_the_system_refuses_is_one_line(ready, monkeypatch, line):
+    monkeypatch.chdir(ready)
+    done = anet(*line.replace("LONG", "x" * 300).split())
+    assert done.code == 2 and done.err.count("\n") == 1 and "File name too long" in done.err, done
+
+
+def test_a_fault_of_ours_is_no_verdict(ready, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("anet.runtime.results.print_summary", broken)
+    done = anet("inspect", ready / "bundle", ready / "pictures", "--out", ready / "fault")
+    assert done.code == 2 and "ZeroDivisionError: ours" in done.err, "1 would reject"
 
 
 # inspection

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from anet.comparing import against
 from anet.errors import DataError, OptionError
 from anet.results import by_task, read, summary, table
-from anet.scoring.paired import Difference, paired
+from anet.scoring.paired import FEWEST, Difference, paired
 from tests.test_cli import anet
 from tests.test_examples import load
 
@@ -54,6 +54,14 @@ def test_a_network_that_is_better_on_every_picture_is_told_and_a_lucky_one_is_no
     names = [str(number) for number in range(20)]
     assert paired(better, base, names).told == 1 and paired(base, better, names).told == -1
     assert paired(lucky, base, names).points > 0 and paired(lucky, base, names).told == 0
+
+
+def test_few_strips_tell_nothing_however_much_better_a_network_is():
+    base = np.stack([np.full((1, 20), 50), np.full((1, 20), 100)], -1)
+    better = base + np.array([5, 0])
+    for groups, told in ((1, 0), (2, 0), (FEWEST - 1, 0), (FEWEST, 1)):
+        found = paired(better, base, [str(number % groups) for number in range(20)])
+        assert (found.groups, found.told) == (groups, told) and found.low > 0
 
 
 def test_pictures_that_fail_together_tell_less_than_as_many_that_fail_alone():
@@ -117,7 +125,7 @@ def test_the_table_compares_what_was_trained_alike_over_all_seeds(tmp_path):
 def test_a_bound_shows_no_zero_against_what_is_said(tmp_path, monkeypatch, low, points, high, shown):
     put(tmp_path, "a", "anet")
     put(tmp_path, "b")
-    found = Difference(70.0, 70.0 - points, low, high)
+    found = Difference(70.0, 70.0 - points, low, high, 20)
     monkeypatch.setattr("anet.comparing.paired", lambda *given: found)
     assert cells(against(tmp_path, "anet"))[0][-3:] == shown
 

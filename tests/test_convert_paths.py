@@ -34,6 +34,19 @@ def hook():
     sys.addaudithook(watch)
 
 
+def test_a_folder_that_cannot_be_listed_is_a_fault(tmp_path, monkeypatch):
+    """Root may list anything, so that the system's answer is acted."""
+    src, walk = labelme(tmp_path, []), os.walk
+
+    def refused(top, onerror=None):
+        if onerror:
+            onerror(PermissionError(13, "Permission denied", str(src / "locked")))
+        return walk(top)
+
+    monkeypatch.setattr(os, "walk", refused)
+    fails(tmp_path, src, "locked", "cannot be listed: Permission denied")
+
+
 @pytest.fixture
 def watched(hook):
     """Fail when anything outside the source is opened for reading."""

@@ -181,6 +181,13 @@ def test_masks_of_ids_are_classes_named_by_number_or_by_classes_txt(tmp_path):
     assert {int(sample.read(4)[1].max()) for sample in data.samples} == {1, 2, 3}
 
 
+def test_masks_of_0_and_255_alone_are_refused_where_several_classes_are_named(tmp_path):
+    root = layouts.folder(tmp_path, 3)
+    (root / "classes.txt").write_text("background\nscratch\npit\n")
+    with pytest.raises(DataError, match=r"0 and 255 alone, and 255 is ignored where classes\.txt names several"):
+        load(root)
+
+
 def test_masks_of_0_and_1_are_one_defect_and_255_is_ignored(tmp_path):
     root = layouts.folder(tmp_path, 3, ids=1)
     mask = np.zeros((layouts.SIDE, layouts.SIDE), np.uint8)

@@ -248,7 +248,7 @@ def test_the_curves_of_few_labels_have_a_panel_a_task_and_a_point_for_each_numbe
     module = load(ROOT / "docs" / "print_few_labels.py")
     found = module.few(module.read_all(module.RESULTS))
     points = {
-        (one["data"]["task"], bool(one["model"].get("init")), one["split"]["pictures"]) for one in found
+        (one["data"]["task"], (one["model"].get("init") or {}).get("name"), one["split"]["pictures"]) for one in found
     }  # of several seeds, one
     with module.style():
         panels = module.draw(module.read_all(module.RESULTS)).axes

@@ -186,8 +186,24 @@ def test_a_target_that_is_an_input_is_refused_under_any_name(tmp_path):
     ):  # fmt: skip
         with pytest.raises(OutputError, match="inputs are never changed"):
             check_target(out, tmp_path / "other", one)
-    for out in (None, root / "new.png", root / "images/new.png", root / "sheet.png", root / "report.html", root, "x"):
+    for out in (
+        None,
+        root / "new.png",
+        root / "images/new.png",
+        root / "sheet.png",
+        root / "report.html",
+        "x",
+        tmp_path / "a/b",
+    ):
         check_target(out, root, tmp_path / "other")
+    assert not (tmp_path / "a").exists()
+    for out in (
+        root,
+        root / "report.html" / "x.json",
+        root / "report.html" / "below" / "x.json",
+    ):
+        with pytest.raises(OutputError, match="cannot write"):
+            check_target(out, tmp_path / "other")
     check_target(root / "masks" / "a.png", a)
 
 
@@ -197,6 +213,8 @@ def test_a_read_only_folder_is_an_error(tmp_path):
     for write in (check_writable, lambda folder: atomic_write(folder / "file", "x")):
         with pytest.raises(OutputError, match="Permission denied"):
             write(tmp_path)
+    with pytest.raises(OutputError, match="cannot write"):
+        check_target(tmp_path / "new" / "x.json")
 
 
 # seals

@@ -176,7 +176,7 @@ def test_validation_scores_other_splits_few_labels_other_starts_and_recipes_fill
 def test_missing_cells_say_what_they_would_cost_where_a_speed_is_known(sources, monkeypatch):
     put(sources.results)
     assert line_of(table(4, "iou", sources)[0], "FCN")[3] == "(?)"
-    monkeypatch.setattr(scores.Price, "hours", lambda self, column, network, protocol: 2.0)
+    monkeypatch.setattr(scores.Price, "hours", lambda self, column, network, protocol, epochs: 2.0)
     grid = table(4, "iou", sources)[0]
     assert line_of(grid, "FCN")[3] == "(2.0 h)"
     assert any("70 in all" in note and "baselines" in note for note in grid.notes)  # 18 * 2 - 1 cells
@@ -310,6 +310,16 @@ def test_results_that_cannot_be_read_are_named_and_nothing_is_written(sources, t
     with pytest.raises(DataError, match=r"broken\.json"):
         write_all(tmp_path / "all", sources)
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"), [("t.md", "**Table"), ("t.csv", "table,column"), ("t.tex", "\\begin{table}"), ("t.txt", " ")]
+)
+def test_a_table_has_the_form_that_its_file_is_named_for(sources, tmp_path, name, begins):
+    put_table(5, "iou", None, sources, tmp_path / name, Console())
+    assert (tmp_path / name).read_text().startswith(begins)
+    with pytest.raises(OptionError, match=r"a table is written as \.txt, \.md, \.csv, \.tex"):
+        put_table(5, "iou", None, sources, tmp_path / "t.png", Console())
 
 
 def test_a_table_or_figure_never_takes_an_inputs_place(sources, tmp_path):

@@ -161,7 +161,10 @@ def test_without_a_model_the_general_one_looks_and_says_so(home, tmp_path, monke
     assert shipped.model_and_pictures([Path("anet-surface"), picture])[::2] == (home / "anet-surface", "")
     bundle = home / "anet-surface"
     assert shipped.model_and_pictures([bundle, picture]) == (bundle, [picture], "")
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "below").symlink_to(picture.parent)
+    assert shipped.model_and_pictures([tmp_path / "linked"])[0] == bundle
+    (tmp_path / "empty" / "folder.png").mkdir(parents=True)
     assert shipped.model_and_pictures([tmp_path / "empty", picture])[0] == tmp_path / "empty"  # whoever opens it says
     assert shipped.model_and_pictures([bundle])[1] == []
     code, text = said("inspect", "anet-surface")
@@ -235,6 +238,14 @@ def test_a_model_is_packed_straight_into_what_ships_and_takes_the_place_of_an_ol
         pack.pack(run, "anet-surface", **ABOUT | {"about": about}, out=tmp_path)
         assert shipped.names() == ["anet-surface"] and shipped.shipped("anet-surface").told["about"] == about
         assert [path.name for path in tmp_path.iterdir()] == ["anet-surface"]
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced_by_a_packed_one(run, tmp_path):
+    (tmp_path / "anet-parts" / "photos").mkdir(parents=True)
+    (tmp_path / "anet-parts" / "photos" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="exists and is no model bundle: it is not replaced"):
+        pack.pack(run, "anet-parts", **ABOUT, out=tmp_path)
+    assert (tmp_path / "anet-parts" / "photos" / "notes.txt").read_text() == "mine"
 
 
 def test_a_changed_bit_in_what_ships_is_noticed(packed, tmp_path, monkeypatch):

@@ -103,6 +103,13 @@ def test_tiny_and_narrow_pictures_do_no_harm(tmp_path, shape):
     assert [pair for pair in near_duplicates(found) if "q" in (pair.a, pair.b)] == []
 
 
+@pytest.mark.parametrize("shape", [(24, 24), (24, 400), (1, 1), (90, 90)])
+def test_a_set_without_one_texture_to_compare_gives_no_pairs_of_different_pictures(tmp_path, shape):
+    """All too small, or, 90 x 90, all of one grey, as of an over-exposed camera."""
+    found = samples_of(tmp_path, {f"p{n}": np.full(shape, 50 * n, np.uint8) for n in range(4)})
+    assert near_duplicates(found) == []
+
+
 def test_nothing_and_one_picture_give_no_pairs(tmp_path):
     assert near_duplicates([]) == [] and groups([]) == {}
     assert groups(samples_of(tmp_path, {"a": texture(1)})) == {"a": "g000"}

@@ -128,6 +128,32 @@ def test_what_is_no_result_is_named(tmp_path, content):
         table(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("table_of", "key", "value"),
+    [
+        ("data", "digest", None), ("data", "free", "no"), ("model", "network", None), ("model", "seed", [0]),
+        ("model", "class_names", None), ("model", "machine", {}), ("split", "train", None),
+        ("training", "pictures_per_s", "fast"), (None, "closely", None), (None, "training", None),
+    ],
+)  # fmt: skip
+def test_a_result_with_a_field_gone_wrong_is_named(tmp_path, table_of, key, value):
+    content = json.loads(RESULT.read_text())
+    (content[table_of] if table_of else content)[key] = value
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"x\.json is no result file"):
+        read(tmp_path / "x.json")
+
+
+def test_seeds_from_different_weights_of_one_name_are_of_different_rows(tmp_path):
+    content = json.loads(RESULT.read_text())
+    for seed, digest in ((0, "a"), (1, "b"), (0, "b")):
+        content["model"] |= {"seed": seed, "init": {"name": "synthetic", "sha256": digest}}
+        (tmp_path / f"{seed}{digest}.json").write_text(json.dumps(content))
+    left = []
+    seeds = [line.split(" | ")[8] for line in summary(tmp_path, left.append).splitlines()[2:]]
+    assert sorted(seeds) == ["1", "2"] and not left
+
+
 def test_the_summary_gives_mean_and_spread_of_seeds_and_keeps_other_runs_apart(tmp_path):
     content = json.loads(RESULT.read_text())
     for seed, iou, epochs in ((0, 0.6, 80), (1, 0.7, 80), (2, 0.8, 80), (0, 0.5, 40)):

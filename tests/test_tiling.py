@@ -25,7 +25,7 @@ from anet.runtime import inspector as inspector_room
 from anet.runtime import web
 from anet.runtime.engines import native
 from anet.runtime.inspector import Inspector
-from anet.runtime.measuring.calibrate import read_calibrated, read_scale
+from anet.runtime.measuring.calibrate import read_scale
 from anet.runtime.measuring.contrast import REACH
 from anet.runtime.settings import Settings
 from anet.runtime.tiling import Tiles, blended, blocks, shares, starts, tiles_of
@@ -500,9 +500,9 @@ def test_options_of_tiles_are_tiles_and_contradictions_are_refused():
 def test_a_picture_of_another_size_than_the_calibration_gets_no_millimetres(tmp_path):
     file = tmp_path / "calibration.json"
     file.write_text('{"mm_per_px": [0.1, 0.2], "h": 40, "w": 50}')
-    size = read_calibrated(str(file))
-    assert size == (40, 50) and read_calibrated("0.05") is None
-    inspector = Inspector(exported(), threads=1, mm_per_px=read_scale(str(file)), calibrated_px=size)
+    scale, size = read_scale(str(file))
+    assert size == (40, 50) and read_scale("0.05")[1] is None
+    inspector = Inspector(exported(), threads=1, mm_per_px=scale, calibrated_px=size)
     report = inspector(noise(0, 40, 50))
     assert report.to_dict()["mm_per_px"] == [0.1, 0.2] and report.defects[0].area_mm2 is not None
     with pytest.raises(ImageError, match="50x41 pixels, calibrated was with 50x40"):

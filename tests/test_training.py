@@ -23,7 +23,7 @@ from rich.console import Console
 
 from anet.cli import app
 from anet.data import load, split
-from anet.errors import AnetError, ModelError, OptionError, OutputError, TrainingError
+from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError, TrainingError
 from anet.image import write_png
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
@@ -304,6 +304,7 @@ def never(monkeypatch):
         ({"workers": -1}, "too small"),
         ({"save_every": -1}, "too small"),
         ({"seed": -1}, "too small"),
+        ({"seed": 2**63}, "less than 2\\^63"),
         ({"protocol": "papre"}, "grouped"),
         ({"name": "../x"}, "plain folder name"),
         ({"name": ".."}, "plain folder name"),
@@ -338,6 +339,28 @@ def test_a_read_only_folder_ends_before_the_first_step(data, tmp_path, monkeypat
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="cannot write into"):
         go(tiny(data, tmp_path / "runs"))
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_broken_picture_leaves_no_run_and_the_repaired_set_trains_under_the_same_name(data, tmp_path, part):
+    copy = shutil.copytree(data, tmp_path / "set")
+    picture = sorted((copy / "images" / part).iterdir())[0]
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AnetError, match=picture.name):
+        go(tiny(copy, tmp_path / "runs"))
+    assert list((tmp_path / "runs").iterdir()) == []
+    picture.write_bytes(whole)
+    assert go(tiny(copy, tmp_path / "runs"))[0] == tmp_path / "runs" / "run"
+
+
+def test_a_set_without_a_defect_to_learn_is_refused(data, tmp_path):
+    copy = shutil.copytree(data, tmp_path / "set")
+    for mask in (copy / "masks" / "train").iterdir():
+        write_png(mask, np.zeros((64, 64), np.uint8))
+    with pytest.raises(DataError, match="none of the 8 pictures to train on shows a defect"):
+        go(tiny(copy, tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_that_exists_is_never_overwritten(data, trained, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any, NoReturn
 
@@ -40,10 +41,15 @@ class Verbs(TyperGroup):
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None  # as a shell sees `cat ... | head`: neither verdict nor error
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] not in TRAINING:
+        except OSError as error:  # a path too long, a folder that may not be entered
+            raise _ending(2, f"cannot use {error.filename}: {error.strerror}" if error.filename else error) from None
+        except Exception as error:
+            if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):  # typer's own ways to end
                 raise
-            raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TRAINING:
+                raise _ending(2, f"this verb needs {error.name}: pip install 'anet-inspect[train]'") from None
+            traceback.print_exc()  # a fault of ours: Python would exit with 1, which is a verdict
+            raise typer.Exit(2) from None
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def inspect(
     """
     from anet.image import SUFFIXES
     from anet.runtime.inspector import Inspector
-    from anet.runtime.measuring.calibrate import read_calibrated, read_scale
+    from anet.runtime.measuring.calibrate import read_scale
     from anet.runtime.progress import shown_progress
     from anet.runtime.results import inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of
@@ -63,7 +63,7 @@ def inspect(
         raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")
     if said:
         typer.echo(f"anet: {said}", err=True)
-    mm, size = (None, None) if mm_per_px is None else (read_scale(mm_per_px), read_calibrated(mm_per_px))
+    mm, size = (None, None) if mm_per_px is None else read_scale(mm_per_px)
     cut = tiles_of(tiles, scale, overlap)
     streams = streams_for(model, paths, threads)
     inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size)

@@ -126,8 +126,8 @@ def evaluate(
 @app.command()
 def complexity(
     network: Annotated[str, typer.Argument(help="Network by name.")],
-    size: Annotated[int, typer.Option(min=1, help="Side of the square input.")] = 224,
-    classes: Annotated[int, typer.Option(min=1, help="Outputs of the network.")] = 1,
+    size: Annotated[int, typer.Option(min=1, max=8192, help="Side of the square input.")] = 224,
+    classes: Annotated[int, typer.Option(min=1, max=1000, help="Outputs of the network.")] = 1,
     as_paper: Annotated[bool, typer.Option("--as-paper", help="Add the paper's way of counting.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False,
 ) -> None:
@@ -142,7 +142,7 @@ def complexity(
 
 
 @app.command()
-def networks(size: Annotated[int, typer.Option(min=1, help="Side of the square input.")] = 224) -> None:
+def networks(size: Annotated[int, typer.Option(min=1, max=8192, help="Side of the square input.")] = 224) -> None:
     """List all networks with parameters, multiply-accumulates, activations, stride and paper."""
     from anet.nets.listing import print_networks
 

@@ -36,7 +36,8 @@ OwnTask = Annotated[
 ]
 Free = Annotated[bool, typer.Option("--free", help="Add the sound pictures that some sets keep apart (MT_Free, DAGM).")]
 Protocol = Annotated[
-    str | None, typer.Option(help="paper (seeded random), grouped (leak-free) or given (by the folder).")
+    str | None,
+    typer.Option(help="paper (seeded random), grouped (look-alikes kept together) or given (by the folder)."),
 ]
 SplitSeed = Annotated[int, typer.Option(min=0, help="Which split of the protocol.")]
 OwnSplitSeed = Annotated[

@@ -21,8 +21,10 @@ def table(
     columns: Annotated[
         str, typer.Option(help="iou, or cost: parameters and FLOPs, printed, reconciled, true.")
     ] = "iou",
-    form: Annotated[str, typer.Option("--format", help="table, markdown (md), csv or latex.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="table, markdown (md), csv or latex; by default as OUT ends.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write instead of printing: .md, .csv, .tex, .txt.")] = None,
     results: Results = Path("results"),
     data_root: DataRoot = Path("data"),
 ) -> None:

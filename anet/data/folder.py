@@ -83,10 +83,14 @@ def classes(root: Path, masks: list[Path]) -> tuple[tuple[str, ...], int | None,
 
 def _meaning(root: Path, written: dict[Path, set[int]]) -> tuple[tuple[str, ...], int | None]:
     """Give names and class id as `classes`, from the values of each mask."""
-    named = class_names(root)
+    named, values = class_names(root), set().union(*written.values())
     if len(named) > 2:
+        if 255 in values <= {0, 255}:
+            raise DataError(
+                f"masks of {printable(root)} hold 0 and 255 alone, and 255 is ignored where classes.txt names several "
+                "classes: write their ids, 1, 2, …, or two names, background first"
+            )
         return named, None
-    values = set().union(*written.values())
     if values <= {0, 255}:
         return named or ("background", "defect"), 1
     ones = [mask for mask, found in written.items() if 1 in found]

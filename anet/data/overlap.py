@@ -120,7 +120,7 @@ def _features(views: list[np.ndarray], most: int) -> tuple[np.ndarray, np.ndarra
     position = _canonical_position(stack)
     for symmetry in range(1, 8):
         stack[position == symmetry] = symmetric(stack[position == symmetry], symmetry)
-    flat = stack.reshape(len(stack), -1)
+    flat = stack.reshape(len(stack), CELLS * CELLS)  # also of none: pictures too small or too even for any
     flat = flat - flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
     return np.array(owners, np.int64), np.array(centres).reshape(-1, 2), position, flat

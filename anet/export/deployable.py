@@ -90,7 +90,7 @@ def export_bundle(
     if not all_finite(network.state_dict().values()):
         raise ModelError("the network has weights that are NaN or infinite: it cannot be exported")
     out = Path(out).absolute()
-    _check_target(out)
+    check_bundle_target(out)
     before = sha256((out / CARD).read_bytes()) if (out / CARD).is_file() else ""
     rules = rules_to_keep(out, names)
     samples = [Shown("frame", one) if isinstance(one, np.ndarray) else one for one in pictures]
@@ -235,7 +235,7 @@ def _check_formats(formats: Sequence[str]) -> None:
             raise OptionError(f"{name} is held against float32, kept where it is faster: add {beside} to the formats")
 
 
-def _check_target(out: Path) -> None:
+def check_bundle_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
     ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}

@@ -12,7 +12,7 @@ from anet.files import appearing, atomic_write, check_target, printable
 from anet.paper.datasets import data_grid
 from anet.paper.figures import Drawn, check_ending, figure_1, figure_9, newest_speed, save
 from anet.paper.gallery import figure_of
-from anet.paper.grid import ENDINGS, Grid, check_form, render
+from anet.paper.grid import ENDINGS, Grid, check_form, form_of, render
 from anet.paper.scores import ablation_cost, channel_grid, iou_grids
 from anet.paper.tables import cost_grid
 
@@ -55,8 +55,11 @@ def figure(number: int, sources: Sources, protocol: str = "grouped") -> Drawn:
     return figure_of(number, sources.results, sources.runs, sources.data_root, protocol)
 
 
-def put_table(number: int, columns: str, form: str, sources: Sources, out: Path | None, console: Console) -> None:
+def put_table(
+    number: int, columns: str, form: str | None, sources: Sources, out: Path | None, console: Console
+) -> None:
     """Print a table, or write it to `out`, all or nothing. Raises OptionError, DataError, OutputError."""
+    form = form or form_of(out)
     check_form(form)
     check_target(out, sources.results, sources.data_root, reports=False)
     text = render(table(number, columns, sources), form, console.width)

@@ -29,7 +29,7 @@ ANGLES = [
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure and what must be said with it: what is missing, what was chosen. The lines are below the figure, too."""
+    """A figure and what must be said with it: what is missing, what was chosen; most of it is below it, too."""
 
     figure: Any  # matplotlib's
     said: tuple[str, ...]
@@ -78,7 +78,8 @@ def figure_1(results: Path) -> Drawn:
         for name, iou in printed(COLUMNS[0]).items()
         if iou is not None
     }
-    here, said = {}, ["Circles: area as the parameters, none enlarged (the paper enlarges small ones up to 15 times)."]
+    here, otherwise = {}, []
+    said = ["Circles: area as the parameters, none enlarged (the paper enlarges small ones up to 15 times)."]
     for protocol in PROTOCOLS:
         found, others = cells(ledger, "sd900", "inclusion", protocol)
         for name in found:
@@ -86,8 +87,10 @@ def figure_1(results: Path) -> Drawn:
             here[f"{TITLES[name]}, {protocol}"] = place
         missing = [TITLES[name] for name in cost if name not in found | dict(others)]
         said.append(f"Not trained here, protocol {protocol}: {these(missing) or 'none'}.")
-        otherwise = "; ".join(words for _, words in others)
-        said += [f"Trained otherwise and not drawn, protocol {protocol}: {otherwise}."] * bool(others)
+        trained = "; ".join(words for _, words in others)
+        otherwise += [f"Trained otherwise and not drawn, protocol {protocol}: {trained}."] * bool(others)
+        if others:
+            said[-1] += f" {len(others)} trainings of another kind are not drawn."
     with style():
         figure = new_figure(12, 5.6)
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -98,7 +101,7 @@ def figure_1(results: Path) -> Drawn:
         figure.draw_without_rendering()  # labels find their places among pixels
         _circles(left, paper)
         _circles(right, here)
-    return Drawn(figure, tuple(said))
+    return Drawn(figure, (*said, *otherwise))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anet.errors import OptionError
-from anet.files import csv_text
+from anet.files import csv_text, printable
 
 FORMATS = ("table", "md", "markdown", "csv", "latex")
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex"}  # of the files that `anet paper all` writes
@@ -40,6 +41,15 @@ def render(grids: Sequence[Grid], form: str, width: int = 130) -> str:
         return as_csv(grids)
     one = {"table": lambda grid: as_table(grid, width), "latex": as_latex}.get(form, as_markdown)
     return "\n".join(one(grid) for grid in grids)
+
+
+def form_of(out: Path | None) -> str:
+    """Give the form that a file's name asks for; without one that of a terminal. Raises OptionError."""
+    forms = {"": "table", ".txt": "table"} | {f".{ending}": form for form, ending in ENDINGS.items()}
+    ending = "" if out is None else out.suffix.lower()
+    if ending not in forms:
+        raise OptionError(f"{printable(str(out))}: a table is written as {', '.join(filter(None, forms))}")
+    return forms[ending]
 
 
 def check_form(form: str) -> None:

@@ -25,9 +25,7 @@ CHOICE = (
 )
 HOURS = "(h): not trained so here; about so many hours of training steps, recipe strong, one seed, on this device"
 UNKNOWN = "(?): not trained so here, and no finished run on this device tells what it would cost"
-GIVE = (
-    "give the data: it is not public; {folder} below --data-root would do, then `anet study run plans/dagm-mcsd.toml`"
-)
+GIVE = "give the data, not at hand here: {folder} below --data-root, then `anet study run plans/dagm-mcsd.toml`"
 
 
 def read_ledger(results: Path) -> list[dict[str, Any]]:
@@ -129,14 +127,14 @@ class Price:
         plan = Plan(Path(), self.folders, ())
         return Estimate(plan, self.data_root, self.ledger, device_here())
 
-    def hours(self, column: Column, network: str, protocol: str) -> float | None:
-        """Give hours of training steps under recipe `strong`; None where no speed is known."""
+    def hours(self, column: Column, network: str, protocol: str, epochs: int | None = None) -> float | None:
+        """Give hours of training steps under recipe `strong`, its own epochs or `epochs`; None: no speed is known."""
         if not self.estimate.measured:
             return None  # before any network is counted in vain
         run = Run(column.data, column.task, False, protocol, 0, network, "strong", None, None, column.size, 0)
         speed = self.estimate.speed(run)
         pictures = self.estimate.pictures(run) or column.train * float(1 - VAL_SHARE)
-        return RECIPES["strong"].epochs * pictures / speed / 3600 if speed else None
+        return (epochs or RECIPES["strong"].epochs) * pictures / speed / 3600 if speed else None
 
     def given(self, column: Column) -> bool:
         """Whether the pictures of a column can be read below the data root."""

@@ -24,6 +24,12 @@ UNFAIR = (
 )
 
 
+KEYS = (
+    "table", "column", "data", "task", "network", "printed_iou", "printed_rank", "protocol", "iou", "spread", "seeds",
+    "off", "rank", "recipe", "epochs", "missing", "hours",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Row:
     """One network of a table: its label, and what the paper prints (None: not converged, or no such row)."""
@@ -85,7 +91,8 @@ def _missing(column: Column, rows: Iterable[str], found: Mapping[str, Mapping[st
     empty = [(network, protocol) for network in rows for protocol in PROTOCOLS if network not in found[protocol]]
     if empty and column.data not in PUBLIC and not price.given(column):
         return dict.fromkeys(empty, ("give the data", None))
-    hours = {each: price.hours(column, *each) for each in empty}
+    trained = {cell.runs[0]["model"]["recipe"]["epochs"] for some in found.values() for cell in some.values()}
+    hours = {each: price.hours(column, *each, max(trained, default=None)) for each in empty}
     return {each: ("(?)" if cost is None else f"({cost:.1f} h)", cost) for each, cost in hours.items()}
 
 
@@ -94,10 +101,10 @@ def _flat(
     missing: tuple[str, float | None] | None,
 ) -> dict[str, Any]:  # fmt: skip
     recipe = cell.runs[0]["model"]["recipe"] if cell else {}
-    return {
+    return dict.fromkeys(KEYS) | {
         "table": number, "column": column.title, "data": column.data, "task": column.task, "network": network,
-        "printed_iou": row.printed, "printed_rank": None, "protocol": protocol, "iou": cell and cell.iou,
-        "spread": cell and cell.spread, "seeds": len(cell.runs) if cell else 0, "off": off, "rank": None,
+        "printed_iou": row.printed, "protocol": protocol, "iou": cell and cell.iou, "spread": cell and cell.spread,
+        "seeds": len(cell.runs) if cell else 0, "off": off,
         "recipe": recipe.get("name"), "epochs": recipe.get("epochs"),
         "missing": missing and ("the data" if missing[0] == "give the data" else "a training"),
         "hours": missing and missing[1],
@@ -131,7 +138,7 @@ def _notes(number: int, column: Column, found: Mapping, left: Mapping, missing: 
     if any(text.endswith("h)") for text in marks):
         hours = sum(cost for _, cost in missing.values() if cost is not None)
         plans = "table-3" if number == 3 else "anet, baselines" if column.data in PUBLIC else "dagm-mcsd"
-        yield f"{HOURS}: {hours:.0f} in all; `anet study run PLAN` trains, and plans/ has the cheaper ones: {plans}"
+        yield f"{HOURS}: {hours:.0f} in all; `anet study run PLAN` trains, of plans/: {plans}"
     if "(?)" in marks:
         yield UNKNOWN
     if "give the data" in marks:
@@ -150,7 +157,15 @@ def _stand_in_grid(number: int, ledger: Sequence[dict[str, Any]]) -> list[Grid]:
         for one in found
     ]  # fmt: skip
     title = f"Stand-ins for Table {ROMAN[number]}'s data: other pictures, not to be compared with print"
-    return [Grid(title, head, tuple(lines), head[:5])]
+    flat = tuple(
+        dict.fromkeys(KEYS) | {
+            "table": number, "column": "stand-in", "data": one["data"]["name"], "task": one["data"]["task"],
+            "network": one["model"]["network"], "protocol": one["split"]["protocol"], "iou": percent(one, "iou"),
+            "seeds": 1, "recipe": one["model"]["recipe"]["name"], "epochs": one["model"]["recipe"]["epochs"],
+        }
+        for one in found
+    )  # fmt: skip
+    return [Grid(title, head, tuple(lines), head[:5], (), flat)]
 
 
 def ablation_cost() -> Grid:

@@ -123,6 +123,7 @@ class Inspector:
             raise OptionError(f"min_area_px is {min_area_px}: 0 or more would work")
         if not (tiles is None or isinstance(tiles, (bool, Tiles))):
             raise OptionError(f"tiles is {tiles!r:.60}: None, True, False or Tiles(scale, overlap) would work")
+        self.bundle = Path(bundle)
         self.engine = Engine(bundle, threads, precision, engine, streams, settings)
         self.card, self.settings = self.engine.card, self.engine.settings
         # Where threads of the engine work and streams bound how many, two pictures more than cores are begun: while one
@@ -168,7 +169,10 @@ class Inspector:
             self._whole(image) if grid is None else self._cut(image, grid, image is picture)
         )
         started = time.perf_counter()
-        verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
+        try:
+            verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
+        except ImageError as error:
+            raise ImageError(f"{called}: {error}") from error
         times = dict(zip(STEPS, (decode, *times), strict=True))
         times["post"] += (time.perf_counter() - started) * 1000
         by = (self.card.id, self.engine.name, self.engine.precision)

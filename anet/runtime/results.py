@@ -88,7 +88,7 @@ def inspect_paths(
     paths, out = [Path(path) for path in paths], Path(out)
     if overlays not in (FOUND, ALL, NONE):
         raise OptionError(f"no overlays {printable(str(overlays))!r:.80}: {FOUND}, {ALL} or {NONE} would work")
-    _check_out(paths, out)
+    _check_out(paths, out, inspector.bundle)
     pictures = _not_ours(list_images(paths), out)
     first = next(pictures, None)
     if first is None:
@@ -131,7 +131,7 @@ def streams_for(bundle: Path | str, paths: Sequence[Path], threads: int = 0) -> 
 
     Raises ModelError when what was tuned is damaged.
     """
-    many = len(paths) > 1 or any(path.is_dir() for path in paths)
+    many = len(paths) > 1 or any(os.path.isdir(path) for path in paths)
     return settings_for(bundle).streams or (threads or cores() if many else 0)
 
 
@@ -233,18 +233,16 @@ def _line(content: dict[str, Any]) -> str:
     return PACK(content) + "\n"
 
 
-def _check_out(paths: list[Path], out: Path) -> None:
-    """Refuse a folder that holds results or lies among the pictures. Raises OutputError, OptionError."""
+def _check_out(paths: list[Path], out: Path, bundle: Path) -> None:
+    """Refuse a folder that holds results, lies among the pictures or in the model. Raises OutputError, OptionError."""
     ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
     taken = [name for name in ours if os.path.lexists(out / name)]
     if taken:
         raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give another folder (--out)")
     target = out.resolve()
-    for path in paths:
-        if path.is_dir() and target.is_relative_to(path.resolve()):
-            raise OptionError(
-                f"{printable(out)} is inside {printable(path)}, which is inspected: give one outside (--out)"
-            )
+    for path, what in (*((path, "which is inspected") for path in paths), (bundle, "the model")):
+        if os.path.isdir(path) and target.is_relative_to(path.resolve()):
+            raise OptionError(f"{printable(out)} is inside {printable(path)}, {what}: give one outside (--out)")
     check_writable(out)
 
 

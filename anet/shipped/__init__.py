@@ -14,7 +14,7 @@ from rich.console import Console
 
 from anet.errors import ModelError, OptionError
 from anet.files import appearing, printable
-from anet.image import SUFFIXES
+from anet.image import SUFFIXES, list_images
 from anet.runtime.card import CARD, PAGE, Card, check_bundle, read_card
 
 FOLDER = Path(__file__).parent
@@ -81,7 +81,7 @@ def find(model: Path | str) -> Path:
 def model_and_pictures(given: list[Path]) -> tuple[Path, list[Path], str]:
     """Part `[MODEL] PATHS...`; without a model it is DEFAULT, and the third value says so in one line.
 
-    The first is a picture, not a model, when it is a picture file or a folder with one. Raises ModelError.
+    The first is a picture, not a model, when it is a picture file or a folder with one. Raises ModelError, ImageError.
     """
     first = Path(given[0])
     if not _shows_pictures(first):
@@ -98,14 +98,14 @@ def model_and_pictures(given: list[Path]) -> tuple[Path, list[Path], str]:
 
 def is_model(path: Path) -> bool:
     """Say whether `path` is, or lies beside, a bundle's card or a run's files, or is a file of weights."""
-    folder = path if path.is_dir() else path.parent
-    found = any((folder / name).exists() for name in (CARD, "run.json", "best.safetensors"))
+    folder = path if os.path.isdir(path) else path.parent
+    found = any(os.path.exists(folder / name) for name in (CARD, "run.json", "best.safetensors"))
     return os.path.exists(path) and (found or path.suffix == ".safetensors")
 
 
 def _shows_pictures(path: Path) -> bool:
-    if path.is_dir():
-        return not is_model(path) and any(one.suffix.lower() in SUFFIXES for one in path.rglob("*"))
+    if os.path.isdir(path):
+        return not is_model(path) and next(list_images([path]), None) is not None
     return path.suffix.lower() in SUFFIXES
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from rich.console import Console
 from anet.data import load, split
 from anet.data.dataset import Dataset, Split, usual_side
 from anet.data.few import fewer
-from anet.errors import AnetError, ModelError, OptionError
+from anet.errors import AnetError, DataError, ImageError, ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
 from anet.nets import aux_by_default, build
@@ -78,10 +79,14 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
     for name in ("devices", "seed", "workers", "save_every", "split_seed"):
         if getattr(options, name) < (1 if name == "devices" else 0):
             raise OptionError(f"{name} is {getattr(options, name)}: that is too small")
+    if options.seed >= 2**63:
+        raise OptionError(f"seed is {options.seed}: less than 2^63 works")
     if start:
         check_start(start, options.network)
     dataset = load(options.data, options.task, options.free)
     parts = fewer(split(dataset, options.protocol, options.split_seed), options.pictures, options.seed)
+    if all(sample.sound for sample in parts.train):
+        raise DataError(f"none of the {len(parts.train)} pictures to train on shows a defect: nothing could be learnt")
     if options.epochs is None:
         shows = shown(parts, dataset.classes, options.size, recipe.rare)
         recipe = sized(recipe, shows, options.batch, options.devices)
@@ -108,7 +113,12 @@ def train(options: Options, console: Console, start: Start | None = None) -> Pat
         return folder
 
     folder = first_process(fabric, begin)
-    return go(fabric, plan, folder, dataset, parts, console, resume=False)
+    try:
+        return go(fabric, plan, folder, dataset, parts, console, resume=False)
+    except (DataError, ImageError):
+        if fabric.is_global_zero and not (folder / run.STATE).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # else its name was taken, and the repaired set another one
+        raise
 
 
 def check_step(name: str, aux: bool, batch: int, size: int) -> None:

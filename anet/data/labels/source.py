@@ -70,9 +70,12 @@ class Source:
             return False
 
     def files(self, suffixes: tuple[str, ...], folder: Path | None = None) -> list[Path]:
-        """List plain files by suffix, sorted; linked folders are not entered, a link that leads outside is a fault."""
+        """List plain files by suffix, sorted; linked folders are not entered.
+
+        A link that leads outside is a fault, and so is a folder that cannot be listed: its labels would be lost.
+        """
         found = []
-        for where, folders, names in os.walk(folder or self.root):
+        for where, folders, names in os.walk(folder or self.root, onerror=self._unlisted):
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             for name in names:
                 path = Path(where, name)
@@ -83,6 +86,9 @@ class Source:
                 elif path.is_symlink():
                     self.fault(path, "", "a link that leads out of the folder or nowhere")
         return sorted(found)
+
+    def _unlisted(self, error: OSError) -> None:
+        self.fault(Path(error.filename), "", f"cannot be listed: {error.strerror}")
 
     def locate(self, name: Any, bases: list[Path], annotation: Path, entry: str, up: bool = False) -> Path | None:
         """Find the file or folder that an annotation names, below the first of `bases` that has it.

@@ -1,6 +1,7 @@
 """How large a pixel is: given as numbers, or measured once from a picture of a checkerboard."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from anet.errors import ImageError, OptionError
-from anet.files import printable
+from anet.files import printable, read_plain
 from anet.image import read_image
 
 LARGEST_MM = 1000.0  # of a pixel
@@ -48,39 +49,36 @@ def scale_of(mm_per_px: Any) -> tuple[float, float] | None:
     return float(both[0]), float(both[1])
 
 
-def read_scale(text: str) -> tuple[float, float]:
-    """Read `0.05`, `0.05,0.048` (y, x) or the name of a calibration file, as (y, x). Raises OptionError."""
+def read_scale(text: str) -> tuple[tuple[float, float], tuple[int, int] | None]:
+    """Read `0.05`, `0.05,0.048` (y, x) or a file of `anet calibrate`: mm per pixel (y, x), and its picture's (h, w).
+
+    Numbers come with no picture. What can be read as numbers is no file, whatever the folder holds. Raises OptionError.
+    """
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        numbers = _from_file(Path(text))
+        return _from_file(Path(text))
     scale = scale_of(numbers * 2 if len(numbers) == 1 else numbers)
     assert scale is not None
-    return scale
+    return scale, None
 
 
-def read_calibrated(text: str) -> tuple[int, int] | None:
-    """Give (h, w) of the picture that the calibration file `text` was made from; None when `text` is numbers."""
-    path = Path(text)
-    if not path.is_file():
-        return None
-    facts = json.loads(path.read_bytes())  # `read_scale` has seen it
-    h, w = facts.get("h"), facts.get("w")
-    return (h, w) if isinstance(h, int) and isinstance(w, int) else None
-
-
-def _from_file(path: Path) -> Any:
-    if not path.is_file() or path.stat().st_size > 2**20:
-        raise OptionError(
-            f"mm per pixel: {printable(path)} is neither a number, nor two (y,x), nor a file of `anet calibrate`"
-        )
+def _from_file(path: Path) -> tuple[tuple[float, float], tuple[int, int] | None]:
+    name = printable(path)
+    if not os.path.isfile(path):
+        raise OptionError(f"mm per pixel: {name} is neither a number, nor two (y,x), nor a file of `anet calibrate`")
     try:
-        found = json.loads(path.read_bytes())["mm_per_px"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OptionError(f"{printable(path)} is no calibration file: `anet calibrate` writes one") from error
+        facts = json.loads(read_plain(path, 2**20, OptionError))
+        found, size = facts["mm_per_px"], (facts.get("h"), facts.get("w"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise OptionError(f"{name} is no calibration file: `anet calibrate` writes one") from error
     if not isinstance(found, list) or len(found) != 2:
-        raise OptionError(f"{printable(path)} is no calibration file: its mm_per_px must be two numbers, y and x")
-    return found
+        raise OptionError(f"{name} is no calibration file: its mm_per_px must be two numbers, y and x")
+    if size != (None, None) and not all(type(side) is int and side > 0 for side in size):
+        raise OptionError(f"{name} is no calibration file: its h and w must be the picture's, in pixels")
+    scale = scale_of(found)
+    assert scale is not None
+    return scale, None if size == (None, None) else size
 
 
 def read_squares(text: str) -> tuple[int, int]:
