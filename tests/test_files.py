@@ -189,7 +189,6 @@ def test_a_target_that_is_an_input_is_refused_under_any_name(tmp_path):
     for out in (
         None,
         root / "new.png",
-        root / "images/new.png",
         root / "sheet.png",
         root / "report.html",
         "x",
@@ -197,6 +196,10 @@ def test_a_target_that_is_an_input_is_refused_under_any_name(tmp_path):
     ):
         check_target(out, root, tmp_path / "other")
     assert not (tmp_path / "a").exists()
+    for out in (root / "images" / "new.png", tmp_path / "again" / "masks" / "below" / "new.TIF"):
+        with pytest.raises(OutputError, match="would be one more picture"):
+            check_target(out, tmp_path / "other", root)
+    check_target(root / "images" / "new.png", root, reports=False)
     for out in (
         root,
         root / "report.html" / "x.json",

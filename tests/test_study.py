@@ -144,6 +144,16 @@ def test_a_result_with_a_field_gone_wrong_is_named(tmp_path, table_of, key, valu
         read(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("folder", ['"/etc"', '"../x"', "{x = 1}", '""'])
+def test_of_a_data_folder_that_is_none_nothing_is_read(tmp_path, folder):
+    (tmp_path / "p.toml").write_text(
+        f'[data]\nsd900 = {folder}\n[[runs]]\ndata = "sd900"\ntasks = ["inclusion"]\nprotocols = ["grouped"]\n'
+        'networks = ["anet"]\nseeds = [0]\n'
+    )
+    (fault,) = check_plan(tmp_path / "p.toml", tmp_path).faults
+    assert "a folder below --data-root would work" in str(fault)
+
+
 def test_seeds_from_different_weights_of_one_name_are_of_different_rows(tmp_path):
     content = json.loads(RESULT.read_text())
     for seed, digest in ((0, "a"), (1, "b"), (0, "b")):

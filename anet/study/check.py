@@ -66,7 +66,8 @@ def data_faults(plan: Plan, data_root: Path) -> dict[Run, str]:
     for run in plan.runs:
         key = run.data, run.task, run.free, run.protocol, run.split_seed
         if key not in found:
-            found[key] = _parts(run, Path(data_root) / plan.folders[run.data])
+            folder = plan.folders[run.data]
+            found[key] = _parts(run, Path(data_root) / folder) if folder else None
         if reason := _data_fault(found[key], run):
             faults[run] = reason
     return faults

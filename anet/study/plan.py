@@ -55,7 +55,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trainings of a file, in its order, each once; `folders` says where each data set lies below a data root."""
+    """The trainings of a file, in its order, each once; `folders` says where each data set lies below a data root.
+
+    A folder that is none stands as "": the reader has told its fault.
+    """
 
     path: Path
     folders: dict[str, str]
@@ -123,13 +126,16 @@ class _Reader:
         if not isinstance(table, dict) or not table:
             self.error("", 'names no data: [data] with a line such as mt = "Magnetic-tile-defect-datasets" would work')
             return {}
+        found = {}
         for name, folder in table.items():
             where = f"data {name!r}"
             if not NAME.fullmatch(name):
                 self.error(where, "is no name of letters, digits, _ and -")
             if not isinstance(folder, str) or not folder or Path(folder).is_absolute() or ".." in Path(folder).parts:
                 self.error(where, f"is {folder!r:.80}: a folder below --data-root would work")
-        return {name: folder if isinstance(folder, str) else "" for name, folder in table.items()}
+                folder = ""  # of which nothing is read
+            found[name] = folder
+        return found
 
     def _row(self, where: str, row: Any, folders: dict[str, str]) -> Iterable[Run]:
         if not isinstance(row, dict):
