@@ -16,13 +16,14 @@ from anet.data.similar import near_duplicates
 from anet.data.twins import Twins, lay_over
 from anet.errors import OptionError, OutputError
 from anet.evaluation import check_fit
-from anet.files import atomic_write, check_target, csv_text, printable, read_plain
+from anet.files import atomic_write, csv_text, printable, read_plain
 from anet.frame import IGNORE
 from anet.models import OpenModel, open_model
 from anet.scoring.audit_page import Section, Shown, write_audit
 from anet.scoring.conflicts import KINDS, Conflict, box_of, by_area, conflicts, far
 from anet.scoring.report import Table
 from anet.seen import fingerprint, known_seen
+from anet.targets import check_target
 
 COLUMNS = (
     "rank", "file", "twin", "kind", "what", "weight", "certainty", "area_px", "x0", "y0", "x1", "y1", "labelled",

@@ -18,7 +18,6 @@ from anet.files import (
     UNSEALED,
     atomic_write,
     check_seal,
-    check_target,
     check_writable,
     csv_text,
     printable,
@@ -26,6 +25,7 @@ from anet.files import (
     seal,
     write_json,
 )
+from anet.targets import check_target
 
 # writing
 

@@ -7,7 +7,8 @@ import typer
 
 from anet.cli.app import app, console
 from anet.cli.options import Bundle, OwnTask
-from anet.files import check_target, printable
+from anet.files import printable
+from anet.targets import check_target
 
 
 @app.command()

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from anet.cli.app import app, console
-from anet.files import check_target, printable, write_json
+from anet.files import printable, write_json
+from anet.targets import check_target
 
 
 @app.command()

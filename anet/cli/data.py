@@ -8,7 +8,8 @@ import typer
 
 from anet.cli.app import PLAIN, app, console
 from anet.cli.options import Data, Free, Model, OwnTask, Protocol, SplitSeed, Task, Threads
-from anet.files import check_target, printable
+from anet.files import printable
+from anet.targets import check_target
 
 data_app = typer.Typer(help="Look at, check, convert and make data sets.", **PLAIN)
 app.add_typer(data_app, name="data")

@@ -8,7 +8,7 @@ import typer
 from anet.cli.app import app, console
 from anet.cli.options import Engine, Precision, Threads
 from anet.errors import OptionError
-from anet.files import printable
+from anet.files import PICTURES, printable
 
 
 @app.command()
@@ -47,7 +47,6 @@ def inspect(
 
     The worst counts. Without rules, any defect rejects.
     """
-    from anet.image import SUFFIXES
     from anet.runtime.inspector import Inspector
     from anet.runtime.measuring.calibrate import read_scale
     from anet.runtime.progress import shown_progress
@@ -57,7 +56,7 @@ def inspect(
 
     model, paths, said = model_and_pictures(paths)
     if not paths and not is_model(model):
-        read = f"a picture that is read ({' '.join(SUFFIXES)})"
+        read = f"a picture that is read ({' '.join(PICTURES)})"
         raise OptionError(f"{printable(model)} is neither a model nor {read} nor a folder of them")
     if not paths:
         raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")

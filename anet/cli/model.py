@@ -23,7 +23,8 @@ from anet.cli.options import (
     TrainPrecision,
 )
 from anet.errors import OptionError
-from anet.files import check_target, printable
+from anet.files import printable
+from anet.targets import check_target
 
 
 @app.command()

@@ -8,7 +8,7 @@ import typer
 from anet.cli.app import app, console
 from anet.cli.options import Data, Free, Model, OwnSplitSeed, OwnTask, Protocol, Threads
 from anet.errors import DataError
-from anet.files import check_target
+from anet.targets import check_target
 
 
 @app.command()

@@ -15,10 +15,9 @@ from anet.data.dataset import Dataset, Sample
 from anet.data.labels import coco, labelme, voc, yolo
 from anet.data.labels.polygons import draw
 from anet.data.labels.source import Item, Source
-from anet.data.listing import SUFFIXES
 from anet.data.sheet import dataset_sheet
 from anet.errors import AnetError, DataError
-from anet.files import appearing, check_new, printable, write_json
+from anet.files import PICTURES, appearing, check_new, printable, write_json
 from anet.frame import IGNORE
 from anet.image import decode_image, png_bytes, read_image, write_png
 
@@ -120,8 +119,8 @@ def _check(source: Source, items: list[Item], names: list[str]) -> None:
                 source.fault(item.annotation, "", f"picture {item.name} is listed twice")
             seen.add(real)
         path = PurePosixPath(item.name)
-        if path.suffix.lower() not in SUFFIXES or any(step.startswith(".") for step in path.parts):
-            source.fault(item.annotation, "", f"{item.name} is no picture name: {' '.join(SUFFIXES)} are read")
+        if path.suffix.lower() not in PICTURES or any(step.startswith(".") for step in path.parts):
+            source.fault(item.annotation, "", f"{item.name} is no picture name: {' '.join(PICTURES)} are read")
     if not items or not names or len(names) >= IGNORE:
         source.check()
 

@@ -13,7 +13,7 @@ import numpy as np
 from anet.data import folder, listing
 from anet.data.dataset import Sample
 from anet.errors import AnetError
-from anet.files import printable, sha256
+from anet.files import PICTURES, printable, sha256
 from anet.frame import IGNORE
 from anet.image import read_image, read_mask
 
@@ -62,7 +62,7 @@ class Walk:
 
     def _look(self, path: Path) -> bool:
         """File one entry under pictures or findings; True for a folder to enter."""
-        picture = path.suffix.lower() in listing.SUFFIXES
+        picture = path.suffix.lower() in PICTURES
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(self.home):
             self._add("error", "link out of the data set", path, "leads out of the data set: copy the file into it")
             return False
@@ -78,7 +78,7 @@ class Walk:
         elif picture:
             self.pictures.append(path)
         elif path.name.lower() not in CLUTTER:
-            self._add("warning", "not a picture", path, f"is not read: {' '.join(listing.SUFFIXES)} are")
+            self._add("warning", "not a picture", path, f"is not read: {' '.join(PICTURES)} are")
         return False
 
     def _add(self, level: str, kind: str, path: Path, message: str) -> None:

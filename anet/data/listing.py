@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anet.errors import DataError
-from anet.files import printable
+from anet.files import PICTURES, printable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MANY = 5  # files named in one message
 
 
@@ -49,7 +48,7 @@ def subfolder(folder: Path, root: Path, *names: str) -> Path | None:
 
 def pictures(folder: Path, root: Path) -> list[Path]:
     """Give the picture files of one folder, sorted. Raises as `entries`."""
-    return [path for path in entries(folder, root) if path.suffix.lower() in SUFFIXES and os.path.isfile(path)]
+    return [path for path in entries(folder, root) if path.suffix.lower() in PICTURES and os.path.isfile(path)]
 
 
 def walk(folder: Path, root: Path) -> Iterator[Path]:
@@ -101,7 +100,7 @@ def require_masks(unlabelled: list[Path], root: Path, advice: str) -> None:
 def require_pictures(found: object, root: Path) -> None:
     """Raise DataError when nothing was found."""
     if not found:
-        raise DataError(f"no pictures in {printable(root)}: {' '.join(SUFFIXES)} are read")
+        raise DataError(f"no pictures in {printable(root)}: {' '.join(PICTURES)} are read")
 
 
 def choose(task: str | None, tasks: tuple[str, ...], default: str | None, layout: str) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from anet.errors import ImageError
-from anet.files import printable, replacing
+from anet.files import PICTURES, printable, replacing
 from anet.image.formats import LIMITS, Clock, Header, Limits, Refused, read_header
 from anet.image.overlay import PALETTE, overlay
 from anet.image.pixels import fingerprint, rgb, stored, upright
@@ -43,8 +43,6 @@ __all__ = [
     "read_mask",
     "write_png",
 ]
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 class _Tiff(TiffImagePlugin.TiffImageFile):
@@ -165,7 +163,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         try:
             if not nowhere and entry.is_dir():
                 yield from _walk(Path(entry.path), (*above, here))
-            elif entry.name.lower().endswith(SUFFIXES) and (nowhere or entry.is_file()):
+            elif entry.name.lower().endswith(PICTURES) and (nowhere or entry.is_file()):
                 yield Path(entry.path)
         except OSError:
             continue

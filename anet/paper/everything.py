@@ -8,13 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from anet.errors import AnetError, OptionError
-from anet.files import appearing, atomic_write, check_target, printable
+from anet.files import appearing, atomic_write, printable
 from anet.paper.datasets import data_grid
 from anet.paper.figures import Drawn, check_ending, figure_1, figure_9, newest_speed, save
 from anet.paper.gallery import figure_of
 from anet.paper.grid import ENDINGS, Grid, check_form, form_of, render
 from anet.paper.scores import ablation_cost, channel_grid, iou_grids
 from anet.paper.tables import cost_grid
+from anet.targets import check_target
 
 NUMBERS = (2, 3, 4, 5, 6, 7)
 FIGURES = (1, 5, 6, 7, 8, 9)

@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from anet.errors import ModelError, OptionError
-from anet.files import appearing, printable
-from anet.image import SUFFIXES, list_images
+from anet.files import PICTURES, appearing, printable
+from anet.image import list_images
 from anet.runtime.card import CARD, PAGE, Card, check_bundle, read_card
 
 FOLDER = Path(__file__).parent
@@ -106,7 +106,7 @@ def is_model(path: Path) -> bool:
 def _shows_pictures(path: Path) -> bool:
     if os.path.isdir(path):
         return not is_model(path) and next(list_images([path]), None) is not None
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in PICTURES
 
 
 def check_changeable(model: Path) -> None:

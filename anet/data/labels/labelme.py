@@ -14,9 +14,9 @@ import numpy as np
 
 from anet.data.labels.polygons import Shape, line, points_of, polygon
 from anet.data.labels.source import Item, Source, is_count, is_number, label_name, split_part
-from anet.data.listing import SUFFIXES, some
+from anet.data.listing import some
 from anet.errors import AnetError, DataError
-from anet.files import printable
+from anet.files import PICTURES, printable
 from anet.image import decode_image, read_image
 
 NAME = "labelme"
@@ -47,7 +47,7 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
         elif item:
             lost[len(items)] = PurePosixPath(content["imagePath"].replace("\\", "/")).stem
         items += [item] if item else []
-    rest = [image for image in source.files(SUFFIXES) if image not in seen]
+    rest = [image for image in source.files(PICTURES) if image not in seen]
     for i, stem in lost.items():
         items[i], same = _found(source, items[i], {stem.lower(), items[i].annotation.stem.lower()}, rest)
         seen.update(same)

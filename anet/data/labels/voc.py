@@ -11,8 +11,8 @@ import numpy as np
 
 from anet.data.dataset import PARTS
 from anet.data.labels.source import Item, Source, label_name
-from anet.data.listing import SUFFIXES
 from anet.errors import AnetError, DataError
+from anet.files import PICTURES
 from anet.frame import IGNORE
 from anet.image import read_image, read_mask
 
@@ -55,7 +55,7 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
 
 
 def _below(source: Source, folder: str) -> list[Path]:
-    return source.files(SUFFIXES, source.root / folder)
+    return source.files(PICTURES, source.root / folder)
 
 
 def _stem(path: Path, root: Path) -> str:

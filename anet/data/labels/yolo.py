@@ -11,9 +11,8 @@ import numpy as np
 
 from anet.data.labels.polygons import Shape, polygon
 from anet.data.labels.source import Item, Source, label_name
-from anet.data.listing import SUFFIXES
 from anet.errors import DataError, ImageError
-from anet.files import printable
+from anet.files import PICTURES, printable
 from anet.image import image_size
 
 NAME = "YOLO"
@@ -82,7 +81,7 @@ def _place(source: Source, path: Path, base: object, part: str, value: object) -
 
 def _pictures(source: Source, place: Path, part: str, names: list[str]) -> list[Item]:
     if place.is_dir():
-        pictures = source.files(SUFFIXES, place)
+        pictures = source.files(PICTURES, place)
     else:
         pictures = []
         for number, row in enumerate((source.text(place) or "").split("\n"), 1):
@@ -123,14 +122,14 @@ def _strays(source: Source, items: list[Item]) -> None:
         if isinstance(item.image, Path):
             beside.setdefault(_labels(source, item.image)[0].parent, set()).add(item.image.parent)
     for folder, places in sorted(beside.items()):
-        pictures = [path for place in sorted(places) for path in place.iterdir() if path.suffix.lower() in SUFFIXES]
+        pictures = [path for place in sorted(places) for path in place.iterdir() if path.suffix.lower() in PICTURES]
         taken = {f"{picture.stem}.txt" for picture in pictures}
         near = {picture.stem.lower(): picture for picture in pictures}
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.suffix.lower() != ".txt" or path.name in taken or OTHER.match(path.name) or path.is_dir():
                 continue
             text = (source.text(path) or "").strip()
-            if not text or text.partition("\n")[0].strip().lower().endswith(SUFFIXES):  # a list of pictures
+            if not text or text.partition("\n")[0].strip().lower().endswith(PICTURES):  # a list of pictures
                 continue
             found = near.get(path.stem.lower())
             like = f"{found.name} is spelt in another way" if found else "rename it as its picture, or take it away"
