@@ -560,7 +560,7 @@ def test_ten_thousand_pictures_take_no_more_memory_than_ten(tmp_path, monkeypatc
     alive = []
 
     class Stub(Inspector):
-        card, threads = read_bundle(exported())[0], 2
+        card, threads, bundle = read_bundle(exported())[0], 2, exported()
 
         def __init__(self):
             pass
