@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from anet import __version__
+from anet import __version__, pipeline
 from anet.cli import app
-from anet.errors import ModelError
+from anet.errors import ModelError, OutputError
 from anet.files import UNSEALED, seal
 from anet.image import png_bytes, read_mask
 from anet.nets import ANet
@@ -263,7 +264,8 @@ def test_what_is_wrong_is_one_line_and_exit_code_2_and_changes_nothing(ready, mo
     "line",
     [
         "frobnicate", "data frobnicate", "train", "train set --nonsense", "train set --epochs many", "inspect",
-        "inspect bundle", "complexity", "complexity anet --size 0", "complexity anet --size x", "run --epochs 0",
+        "inspect bundle", "complexity", "complexity anet --size 0", "complexity anet --size x", "complexity anet --size 99999",
+        "networks --size 99999", "run --epochs 0",
         "bench --rounds 0", "bench-training --batch 0", "eval bundle set --threads -1", "data synth out --seed -1",
     ],
 )  # fmt: skip
@@ -297,6 +299,19 @@ def test_a_fault_of_ours_is_no_verdict(ready, monkeypatch):
     monkeypatch.setattr("anet.runtime.results.print_summary", broken)
     done = anet("inspect", ready / "bundle", ready / "pictures", "--out", ready / "fault")
     assert done.code == 2 and "ZeroDivisionError: ours" in done.err, "1 would reject"
+
+
+def test_a_synthetic_set_that_another_run_made_meanwhile_is_taken(tmp_path, monkeypatch):
+    def late(folder, *_):
+        folder.mkdir(parents=True)
+        (folder / "synthetic.json").write_text("{}")
+        raise OutputError("exists already")
+
+    monkeypatch.setattr(pipeline, "synthesize", late)
+    assert (pipeline.synthetic_set(tmp_path, 0, Console(quiet=True)) / "synthetic.json").exists()
+    monkeypatch.setattr(pipeline, "synthesize", lambda *_: (_ for _ in ()).throw(OutputError("the disk is full")))
+    with pytest.raises(OutputError, match="disk is full"):
+        pipeline.synthetic_set(tmp_path, 1, Console(quiet=True))
 
 
 # inspection

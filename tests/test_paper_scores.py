@@ -189,6 +189,7 @@ def test_hours_are_those_of_the_ledgers_speed_on_this_device(sources):
     one["training"]["pictures_per_s"] = 10.0
     price = scores.Price([one], sources.data_root, COLUMNS)
     assert price.hours(COLUMNS[0], "anet", "paper") == pytest.approx(100 * one["split"]["train"] / 10 / 3600)
+    assert price.hours(COLUMNS[0], "anet", "paper", 80) == pytest.approx(0.8 * price.hours(COLUMNS[0], "anet", "paper"))
     assert price.hours(COLUMNS[3], "anet-none", "paper") > 0  # no picture there: as many as the paper trains with
 
 
