@@ -264,8 +264,8 @@ def test_what_is_wrong_is_one_line_and_exit_code_2_and_changes_nothing(ready, mo
     "line",
     [
         "frobnicate", "data frobnicate", "train", "train set --nonsense", "train set --epochs many", "inspect",
-        "inspect bundle", "complexity", "complexity anet --size 0", "complexity anet --size x", "complexity anet --size 99999",
-        "networks --size 99999", "run --epochs 0",
+        "inspect bundle", "complexity", "complexity anet --size 0", "complexity anet --size x",
+        "complexity anet --size 99999", "networks --size 99999", "run --epochs 0",
         "bench --rounds 0", "bench-training --batch 0", "eval bundle set --threads -1", "data synth out --seed -1",
     ],
 )  # fmt: skip
