@@ -26,6 +26,8 @@ from anet.errors import OptionError
 from anet.files import printable
 from anet.targets import check_target
 
+Side = Annotated[int, typer.Option(min=1, max=8192, help="Side of the square input.")]  # as training has it
+
 
 @app.command()
 def train(
@@ -127,7 +129,7 @@ def evaluate(
 @app.command()
 def complexity(
     network: Annotated[str, typer.Argument(help="Network by name.")],
-    size: Annotated[int, typer.Option(min=1, max=8192, help="Side of the square input.")] = 224,
+    size: Side = 224,
     classes: Annotated[int, typer.Option(min=1, max=1000, help="Outputs of the network.")] = 1,
     as_paper: Annotated[bool, typer.Option("--as-paper", help="Add the paper's way of counting.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="A row for each layer.")] = False,
@@ -143,7 +145,7 @@ def complexity(
 
 
 @app.command()
-def networks(size: Annotated[int, typer.Option(min=1, max=8192, help="Side of the square input.")] = 224) -> None:
+def networks(size: Side = 224) -> None:
     """List all networks with parameters, multiply-accumulates, activations, stride and paper."""
     from anet.nets.listing import print_networks
 

@@ -87,9 +87,9 @@ def figure_1(results: Path) -> Drawn:
             here[f"{TITLES[name]}, {protocol}"] = place
         missing = [TITLES[name] for name in cost if name not in found | dict(others)]
         said.append(f"Not trained here, protocol {protocol}: {these(missing) or 'none'}.")
-        trained = "; ".join(words for _, words in others)
-        otherwise += [f"Trained otherwise and not drawn, protocol {protocol}: {trained}."] * bool(others)
         if others:
+            trained = "; ".join(words for _, words in others)
+            otherwise.append(f"Trained otherwise and not drawn, protocol {protocol}: {trained}.")
             said[-1] += f" {len(others)} trainings of another kind are not drawn."
     with style():
         figure = new_figure(12, 5.6)

@@ -55,15 +55,15 @@ def read_scale(text: str) -> tuple[tuple[float, float], tuple[int, int] | None]:
     Numbers come with no picture. What can be read as numbers is no file, whatever the folder holds. Raises OptionError.
     """
     try:
-        numbers = [float(part) for part in text.split(",")]
+        numbers, size = [float(part) for part in text.split(",")], None
     except ValueError:
-        return _from_file(Path(text))
+        numbers, size = _from_file(Path(text))
     scale = scale_of(numbers * 2 if len(numbers) == 1 else numbers)
     assert scale is not None
-    return scale, None
+    return scale, size
 
 
-def _from_file(path: Path) -> tuple[tuple[float, float], tuple[int, int] | None]:
+def _from_file(path: Path) -> tuple[list[Any], tuple[int, int] | None]:
     name = printable(path)
     if not os.path.isfile(path):
         raise OptionError(f"mm per pixel: {name} is neither a number, nor two (y,x), nor a file of `anet calibrate`")
@@ -76,9 +76,7 @@ def _from_file(path: Path) -> tuple[tuple[float, float], tuple[int, int] | None]
         raise OptionError(f"{name} is no calibration file: its mm_per_px must be two numbers, y and x")
     if size != (None, None) and not all(type(side) is int and side > 0 for side in size):
         raise OptionError(f"{name} is no calibration file: its h and w must be the picture's, in pixels")
-    scale = scale_of(found)
-    assert scale is not None
-    return scale, None if size == (None, None) else size
+    return found, None if size == (None, None) else size
 
 
 def read_squares(text: str) -> tuple[int, int]:
