@@ -100,6 +100,12 @@ def test_a_bundle_cut_short_emptied_or_missing_a_file_is_refused(bundle, name):
         Engine(bundle)
 
 
+@pytest.mark.parametrize("path, says", [("a" * 300, "cannot read .*too long"), ("x\0y", "is no model bundle")])
+def test_a_path_that_the_system_refuses_is_told_as_a_fault_of_the_model(path, says):
+    with pytest.raises(ModelError, match=says):
+        Engine(path)
+
+
 def test_a_file_of_another_bundle_is_refused(bundle):
     shutil.copy(exported(4) / BIN, bundle / BIN)
     with pytest.raises(ModelError, match=r"model\.bin is damaged"):

@@ -5,6 +5,7 @@ checksum. Files are checked when they are used; `check_bundle` checks them all. 
 can write the folder can write a new card.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -131,9 +132,10 @@ def read_bundle(folder: Path | str, names: Sequence[str] = (XML, BIN)) -> tuple[
 def read_card(folder: Path | str) -> Card:
     """Read a bundle's card, its own checksum checked. Raises ModelError."""
     folder = Path(folder)
-    if not (folder / CARD).exists():
-        hint = "give its folder" if (folder.parent / CARD).exists() else "`anet export` makes one from a training run"
-        raise ModelError(f"{printable(folder)} is no model bundle (a folder with {CARD}): {hint}")
+    with contextlib.suppress(OSError):  # a path that the system refuses: reading it says why
+        if not (folder / CARD).exists():
+            hint = "give its folder" if (folder.parent / CARD).exists() else "`anet export` makes one from a training run"
+            raise ModelError(f"{printable(folder)} is no model bundle (a folder with {CARD}): {hint}")
     return parse_card(read_plain(folder / CARD, LIMITS[".json"], ModelError), printable(folder / CARD))
 
 
