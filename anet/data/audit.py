@@ -20,8 +20,6 @@ from anet.files import printable
 
 SHOWN = 5  # files named under each kind of fault
 FEW = 5  # pictures with defects below which a part is worth a warning
-TWO_SIDED = ("folder", "mcsd", "neu_seg", "sd900")  # layouts of a folder of pictures and one of masks, alike inside
-BESIDE = {"mt": ("", ".png"), "ksdd": ("_label", None)}  # layouts with x.png, or x_label.*, beside x
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def _load(layout: str, root: Path, task: str | None, free: bool, found: list[Fin
     except AnetError as error:
         if not any(one.level == "error" for one in own) and not _told_later(error, samples):
             found.append(Finding("error", "layout", (), str(error)))
-    names = ("background", "inclusion", "patches", "scratches") if layout == "neu_seg" else ("background", "defect")
+    names = getattr(data.LAYOUTS[layout], "NAMES", ("background", "defect"))
     given = {s.name: part for s in samples for part in [_part(s.name)] if part}
     name = root.name if layout == "folder" else layout
     binary = None if layout in ("folder", "mcsd", "neu_seg") else 1
@@ -112,14 +110,14 @@ def _told_later(error: AnetError, samples: Sequence[Sample]) -> bool:
 
 
 def _scan(layout: str, root: Path) -> tuple[list[Sample], list[Finding]]:
-    if layout in TWO_SIDED:
-        module = data.LAYOUTS[layout]
+    module = data.LAYOUTS[layout]
+    if module.SIDES:
         sides = [side for side in (_side(root, name) for name in module.SIDES) if side]
         return faults.scan(root, (sides[0], sides[-1]))
     walk = faults.Walk(root, root)
     samples, found = [], walk.findings
-    if layout in BESIDE:
-        ending, suffix = BESIDE[layout]
+    if hasattr(module, "BESIDE"):
+        ending, suffix = module.BESIDE
         masks = {p.with_suffix(""): p for p in walk.pictures if p.suffix.lower() == suffix or p.stem.endswith("_label")}
         for path in walk.pictures:
             if path not in masks.values():

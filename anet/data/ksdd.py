@@ -11,6 +11,7 @@ from anet.data.dataset import Dataset, Sample
 
 TITLE = "KolektorSDD"
 SIDES = ()
+BESIDE = ("_label", None)  # what a label beside its picture adds to the stem; it ends as it likes
 TASKS = ("defect",)
 
 

@@ -10,6 +10,7 @@ from anet.data.dataset import Dataset, Sample
 
 TITLE = "the magnetic tile set"
 SIDES = ()
+BESIDE = ("", ".png")  # what a mask beside its picture adds to the stem, and how it ends
 CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
 SOUND = "MT_Free"
 TASKS = ("defect", "all")

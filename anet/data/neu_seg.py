@@ -12,6 +12,7 @@ TITLE = "NEU_Seg"
 SIDES = ("images", "annotations")
 FOLDERS = {"training": "train", "test": "test"}
 TASKS = ("all",)
+NAMES = ("background", "inclusion", "patches", "scratches")
 
 
 def matches(root: Path) -> bool:
@@ -38,4 +39,4 @@ def read(root: Path, task: str | None = None, free: bool = False) -> Dataset:
             given[samples[-1].name] = part
     listing.require_masks(unlabelled, root, "annotations must hold a mask of the same name for each")
     listing.require_pictures(samples, root)
-    return Dataset("neu_seg", task, root, ("background", "inclusion", "patches", "scratches"), tuple(samples), given)
+    return Dataset("neu_seg", task, root, NAMES, tuple(samples), given)
