@@ -13,8 +13,8 @@ from anet.files import printable
 
 __all__ = ["LAYOUTS", "PARTS", "PROTOCOLS", "Dataset", "Sample", "Split", "load", "split"]
 
-# Each module has TITLE, SIDES (empty where pictures and masks are not in two folders), matches(root) and read(root, task,
-# free). The first match wins, so folder comes last.
+# Each module has TITLE, SIDES (of pictures and of masks; empty where they are not apart), matches(root) and
+# read(root, task, free). The first match wins, so folder comes last.
 LAYOUTS: dict[str, ModuleType] = {
     "sd900": sd900,
     "neu_seg": neu_seg,

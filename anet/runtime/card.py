@@ -134,7 +134,8 @@ def read_card(folder: Path | str) -> Card:
     folder = Path(folder)
     with contextlib.suppress(OSError):  # a path that the system refuses: reading it says why
         if not (folder / CARD).exists():
-            hint = "give its folder" if (folder.parent / CARD).exists() else "`anet export` makes one from a training run"
+            inside = (folder.parent / CARD).exists()
+            hint = "give its folder" if inside else "`anet export` makes one from a training run"
             raise ModelError(f"{printable(folder)} is no model bundle (a folder with {CARD}): {hint}")
     return parse_card(read_plain(folder / CARD, LIMITS[".json"], ModelError), printable(folder / CARD))
 
