@@ -53,7 +53,7 @@ def whole(one: dict[str, Any], found: list[dict[str, Any]]) -> float | None:
 
 
 def draw(found: list[dict[str, Any]]) -> Any:
-    """Give a figure with a panel a task: IoU over the number of labelled pictures, a line a start, means over seeds."""
+    """Give a figure with a panel a task: IoU over the number of labelled pictures, a line a start, dotted with all pictures."""
     tasks: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for one in few(found):
         tasks[one["data"]["name"], one["data"]["task"]].append(one)
@@ -68,9 +68,9 @@ def draw(found: list[dict[str, Any]]) -> Any:
                     points[one["split"]["pictures"]].append(iou)
             means = [statistics.fmean(points[count]) for count in sorted(points)]
             axes.plot(sorted(points), means, line, color=colour, marker=mark, label=f"from {start or 'scratch'}")
-        known = [iou for one in runs if (iou := whole(one, found)) is not None]
-        if known:
-            axes.axhline(statistics.fmean(known), color="#7f7f7f", linewidth=1, linestyle=":", label="all pictures")
+            known = {one["model"]["seed"]: whole(one, found) for one in runs if _start(one) == start}
+            if all_of_it := [iou for iou in known.values() if iou is not None]:
+                axes.axhline(statistics.fmean(all_of_it), color=colour, linewidth=1, linestyle=":")
         axes.set_xscale("log")
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.set_xticks([], minor=True)
@@ -79,7 +79,7 @@ def draw(found: list[dict[str, Any]]) -> Any:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("IoU on test, %")
     panels[-1].legend(frameon=False, fontsize=8)
-    figure.supxlabel("labelled pictures of train and val", fontsize=9)
+    figure.supxlabel("labelled pictures of train and val; dotted: all of them, from the same start", fontsize=9)
     return figure
 
 

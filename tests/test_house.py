@@ -77,7 +77,7 @@ HOMES = {
     "onnx": ("export/convert.py",),
     "nncf": ("export/quantize.py",),
     "PIL": ("image/",),
-    "matplotlib": ("bench/picture.py", "paper/figures.py"),
+    "matplotlib": ("bench/picture.py",),
     "kornia": ("training/augment.py",),
     "lightning_fabric": ("training/",),
     "safetensors": ("training/",),

@@ -12,6 +12,10 @@ app.add_typer(paper_app, name="paper")
 
 Results = Annotated[Path, typer.Option(help="Folder of measured results.")]
 DataRoot = Annotated[Path, typer.Option(help="Folder below which the data sets lie, as in plans/.")]
+Speed = Annotated[
+    Path | None,
+    typer.Option(help="Record of `anet bench --out`, for figure 9; else of RESULTS/speed, this machine's first."),
+]
 Runs = Annotated[Path, typer.Option(help="Folder below which trained runs or bundles lie, for figures 5 to 8.")]
 
 
@@ -42,11 +46,12 @@ def figure(
     runs: Runs = Path("runs"),
     data_root: DataRoot = Path("data"),
     protocol: Annotated[str, typer.Option(help="Of figures 5 to 8: grouped or paper.")] = "grouped",
+    speed: Speed = None,
 ) -> None:
     """Draw a figure in the paper's arrangement from what was measured and trained here; say what is missing."""
     from anet.paper.everything import Sources, put_figure
 
-    put_figure(number, out, Sources(results, runs, data_root), protocol, console)
+    put_figure(number, out, Sources(results, runs, data_root, speed), protocol, console)
 
 
 @paper_app.command(name="all")
@@ -55,12 +60,13 @@ def everything(
     results: Results = Path("results"),
     runs: Runs = Path("runs"),
     data_root: DataRoot = Path("data"),
+    speed: Speed = None,
 ) -> None:
     """Write all tables (Markdown, CSV, LaTeX) and figures (SVG, PNG) into one folder with an index."""
     from anet.files import printable
     from anet.paper.everything import Sources, write_all
 
-    write_all(out, Sources(results, runs, data_root))
+    write_all(out, Sources(results, runs, data_root, speed))
     console.print(printable(out / "index.md"), highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The shipped lists: which pictures of the published sets show the same thing, and five leak-free tests for each.
+"""The shipped lists: which pictures of the published sets show the same thing, and five tests for each, kept apart.
 
 `splits/*.csv` were made by registration of overlapping pictures (SD-saliency-900), by capture numbers and likeness
 (magnetic tile) and by search for rotated copies (NEU_Seg).

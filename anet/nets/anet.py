@@ -30,7 +30,7 @@ def dw_conv(ci: int, co: int) -> nn.Sequential:
 
 
 class LightBlock(nn.Module):
-    """1x1 - dwConv - 1x1 with a residual; receptive field 3x3. Paper: Fig. 3(c), III-C.2. Shape is kept."""
+    """1x1 - dwConv - 1x1 with a residual; receptive field 3x3. Paper: Fig. 3(a), III-C.2. Shape is kept."""
 
     def __init__(self, c: int, cm: int):
         super().__init__()
@@ -46,7 +46,7 @@ class LightBlock(nn.Module):
 
 
 class WideBlock(nn.Module):
-    """1x1 - (5x1, 1x5) - 1x1 with a residual; receptive field 5x5. Paper: Fig. 3(d), III-C.2. Shape is kept."""
+    """1x1 - (5x1, 1x5) - 1x1 with a residual; receptive field 5x5. Paper: Fig. 3(b), III-C.2. Shape is kept."""
 
     def __init__(self, c: int, cm: int):
         super().__init__()
@@ -62,7 +62,7 @@ class WideBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Halve height and width: 2x2 convolution beside max-pooling. Paper: Fig. 3(a), III-C.1."""
+    """Halve height and width: 2x2 convolution beside max-pooling. Paper: Fig. 3(c), III-C.1."""
 
     def __init__(self, ci: int, cm: int, co: int):
         super().__init__()
@@ -79,7 +79,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Double height and width: transposed 2x2 convolution beside bilinear up-sampling. Paper: Fig. 3(b), III-D.1."""
+    """Double height and width: transposed 2x2 convolution beside bilinear up-sampling. Paper: Fig. 3(d), III-D.1."""
 
     def __init__(self, ci: int, cm: int, co: int):
         super().__init__()

@@ -10,7 +10,9 @@ from rich.console import Console
 from anet.errors import AnetError, OptionError
 from anet.files import appearing, atomic_write, printable
 from anet.paper.datasets import data_grid
-from anet.paper.figures import Drawn, check_ending, figure_1, figure_9, newest_speed, save
+from anet.paper.figure_1 import figure_1
+from anet.paper.figure_9 import figure_9, records
+from anet.paper.figures import Drawn, check_ending, save
 from anet.paper.gallery import figure_of
 from anet.paper.grid import ENDINGS, Grid, check_form, form_of, render
 from anet.paper.scores import ablation_cost, channel_grid, iou_grids
@@ -30,6 +32,7 @@ class Sources:
     results: Path = Path("results")
     runs: Path = Path("runs")
     data_root: Path = Path("data")
+    speed: Path | None = None  # a record of `anet bench`; None: chosen among those of the results
 
 
 def table(number: int, columns: str, sources: Sources) -> list[Grid]:
@@ -52,7 +55,10 @@ def figure(number: int, sources: Sources, protocol: str = "grouped") -> Drawn:
     if number == 1:
         return figure_1(sources.results)
     if number == 9:
-        return figure_9(newest_speed(sources.results))
+        if sources.speed is not None:
+            return figure_9(sources.speed)
+        first, *others = records(sources.results)
+        return figure_9(first, others)
     return figure_of(number, sources.results, sources.runs, sources.data_root, protocol)
 
 

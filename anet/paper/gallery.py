@@ -57,7 +57,8 @@ def figure_of(number: int, results: Path, runs: Path, data_root: Path, protocol:
         except AnetError as error:
             said.append(f"{column.title}: not drawn, {error}.")
     if not any(line.masks for line in lines):
-        raise DataError(f"nothing to draw in figure {number}: {' '.join(said[1:])}")
+        advice = "`anet study run PLAN --out MINE` trains what --results MINE draws"
+        raise DataError(f"nothing to draw in figure {number}: {' '.join(said[1:])} {advice}")
     return Drawn(draw([line for line in lines if line.masks], said), tuple(said))
 
 

@@ -18,7 +18,7 @@ from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES, changes_of
 
-PROTOCOLS = ("paper", "grouped")  # random as the paper's; leak-free
+PROTOCOLS = ("paper", "grouped")  # random as the paper's; look-alikes kept together as the lists know them
 CHOICE = (
     "The cells of a column are of one training, whatever the scores: recipe, epochs, batch, devices, size and labels "
     "as most of its networks have them"

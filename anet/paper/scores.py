@@ -26,7 +26,7 @@ UNFAIR = (
 
 KEYS = (
     "table", "column", "data", "task", "network", "printed_iou", "printed_rank", "protocol", "iou", "spread", "seeds",
-    "off", "rank", "recipe", "epochs", "missing", "hours",
+    "off", "rank", "recipe", "epochs", "batch", "size", "missing", "hours",
 )  # fmt: skip
 
 
@@ -105,7 +105,8 @@ def _flat(
         "table": number, "column": column.title, "data": column.data, "task": column.task, "network": network,
         "printed_iou": row.printed, "protocol": protocol, "iou": cell and cell.iou, "spread": cell and cell.spread,
         "seeds": len(cell.runs) if cell else 0, "off": off,
-        "recipe": recipe.get("name"), "epochs": recipe.get("epochs"),
+        "recipe": recipe.get("name"), "epochs": recipe.get("epochs"), "batch": recipe.get("batch"),
+        "size": cell.runs[0]["model"]["size"] if cell else None,
         "missing": missing and ("the data" if missing[0] == "give the data" else "a training"),
         "hours": missing and missing[1],
     }  # fmt: skip
@@ -162,6 +163,7 @@ def _stand_in_grid(number: int, ledger: Sequence[dict[str, Any]]) -> list[Grid]:
             "table": number, "column": "stand-in", "data": one["data"]["name"], "task": one["data"]["task"],
             "network": one["model"]["network"], "protocol": one["split"]["protocol"], "iou": percent(one, "iou"),
             "seeds": 1, "recipe": one["model"]["recipe"]["name"], "epochs": one["model"]["recipe"]["epochs"],
+            "batch": one["model"]["recipe"]["batch"], "size": one["model"]["size"],
         }
         for one in found
     )  # fmt: skip
