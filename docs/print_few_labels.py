@@ -53,7 +53,7 @@ def whole(one: dict[str, Any], found: list[dict[str, Any]]) -> float | None:
 
 
 def draw(found: list[dict[str, Any]]) -> Any:
-    """Give a figure with a panel a task: IoU over the number of labelled pictures, a line a start; dotted: all pictures."""
+    """Give a figure with a panel a task: IoU over the number of labelled pictures, a line a start; all: dotted."""
     tasks: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for one in few(found):
         tasks[one["data"]["name"], one["data"]["task"]].append(one)
