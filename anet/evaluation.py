@@ -117,7 +117,8 @@ def evaluate_model(
     """Score `model` on a part of `data`; write JSON to `out` and HTML to `report` when given.
 
     The threshold is chosen on validation, and every region counts; with `as_set` both threshold and smallest area are
-    the model's own, and large pictures are cut into tiles, as at the line.
+    the model's own, and large pictures are cut into tiles, as at the line; by the engine and at the scale that
+    `anet tune` chose for this machine, too, which else are left aside so that scores are the same on any.
 
     Without `protocol`, that with which the model was trained is taken when it was trained on these pictures, and its
     seed where no `split_seed` is given; else that is 0 by itself. The report shows curves from `history` and `more`
@@ -139,6 +140,7 @@ def evaluate_model(
         predict = opened.at(chosen.value)
     scored = evaluate(predict, parts.part(part), dataset.classes)
     facts = trial.facts(part)
+    facts["model"] |= opened.line_by() if as_set else {}
     facts["threshold"] = point
     result = Result(facts, scored, dataset.class_names)
     if out:

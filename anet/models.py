@@ -42,6 +42,7 @@ class OpenModel:
     min_area_px: int  # smaller regions are no defects to the runtime; scores count every pixel
     line: Callable[[np.ndarray], np.ndarray]  # as `probs`, of large pictures in tiles, as `anet inspect` looks at them
     ruled: bool = False  # a bundle with rules of its own, which scores do not look at
+    line_by: Callable[[], dict[str, Any]] = dict  # engine, precision and tuned tiles of `line`, where they can differ
 
     @property
     def task(self) -> str | None:
@@ -167,8 +168,13 @@ def _open_bundle(path: Path, threads: int, name: str | None, precision: str | No
     card = engine.card
 
     @functools.cache
-    def inspector() -> Inspector:  # opened when asked for: few scores are of the line
-        return Inspector(path, any_defect(0), threads=threads, engine=engine.name, precision=engine.precision)
+    def inspector() -> Inspector:  # opened when asked for: few scores are of the line, which is as this machine's is
+        return Inspector(path, any_defect(0), threads=threads, engine=name, precision=precision)
+
+    def line_by() -> dict[str, Any]:
+        one = inspector()
+        tuned = {key: value for key in ("scale", "overlap") if (value := getattr(one.settings, key)) is not None}
+        return {"engine": one.engine.name, "precision": one.engine.precision, **({"tiles": tuned} if tuned else {})}
 
     def probs(image: np.ndarray) -> np.ndarray:
         frame = card.frame(*image.shape[:2])
@@ -177,5 +183,5 @@ def _open_bundle(path: Path, threads: int, name: str | None, precision: str | No
     return OpenModel(
         probs, card.network, card.class_names, card.train_px or max(card.h, card.w), card.threshold, engine.name,
         engine.precision, sha256((path / CARD).read_bytes()), known_provenance(card.provenance),
-        card.min_area_px, lambda image: inspector().probs(image), RULES in card.files,
+        card.min_area_px, lambda image: inspector().probs(image), RULES in card.files, line_by,
     )  # fmt: skip

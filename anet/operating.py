@@ -65,7 +65,9 @@ def choose_operating(
     choice = choose(seen, aim, (opened.threshold, opened.min_area_px))
     least = choice.chosen.min_area_px if choice.chosen else 0
     small = int((seen.defects < least).sum()), len(seen.defects)
-    result = Operating(trial.facts("val"), choice, present, pieces, small)
+    facts = trial.facts("val")
+    facts["model"] |= opened.line_by()
+    result = Operating(facts, choice, present, pieces, small)
     if out:
         write_json(out, result.to_dict())
     if write and result.choice.chosen:

@@ -20,13 +20,15 @@ from anet.bench.picture import draw
 from anet.bench.rounds import Spread, calls_within, interleaved, ratios
 from anet.bench.show import compare, fell, markdown, print_bench, read_record, save, slug
 from anet.bench.speed import MODES, Plan, bench
-from anet.bench.subjects import FIGURE_9, names_of, precisions
+from anet.bench.subjects import FIGURE_9, bundle_subjects, names_of, precisions
 from anet.bench.targets import targets
 from anet.errors import AnetError, DataError, OptionError
 from anet.export.deployable import export_bundle
 from anet.provenance import machine
-from anet.runtime.card import Card
+from anet.runtime.card import MODELS, Card, read_card
+from anet.runtime.engine import Engine, why_not
 from anet.runtime.verdicts.bundled_rules import add_rules
+from anet.shipped import find
 from tests.test_examples import load
 from tests.test_export import Tiny, exported, facts, frames
 
@@ -143,6 +145,16 @@ def test_the_whole_inspection_is_that_of_an_engine_which_the_bundle_holds(short,
     monkeypatch.setattr(speed, "targets", lambda _: [])
     bench(Plan((bundle,), engines=("native", "openvino"), plain=False, rounds=1))
     assert asked == [(bundle, 32, 32, "openvino")]
+
+
+def test_without_engines_named_all_that_run_here_are_measured_first_the_one_that_inspects(bundle):
+    shipped = find("anet-neu")
+    assert [one.engine for one in bundle_subjects(shipped, (), 224, 224)] == [Engine(shipped).name]
+    card = read_card(bundle)
+    here = {engine for engine in MODELS if not why_not(card, engine)}
+    found = bundle_subjects(bundle, (), 32, 32)
+    assert {one.engine for one in found} == here
+    assert (found[0].engine, found[0].precision) == (Engine(bundle).name, Engine(bundle).precision)
 
 
 def test_a_folder_is_measured_in_a_process_without_torch_which_says_why_it_fails(tmp_path):

@@ -49,7 +49,20 @@ def test_16_bits_are_scaled_by_value_never_clipped_or_stretched(values, content)
 
 
 def test_dim_16_bit_pictures_stay_dim():
-    assert (decode_image(encoded(np.full((9, 9), 257, np.uint16), "PNG")) == 1).all()
+    assert (decode_image(encoded(np.full((9, 9), 257 * 16, np.uint16), "PNG")) == 16).all()
+    assert not decode_image(encoded(np.zeros((9, 9), np.uint16), "PNG")).any()
+
+
+@pytest.mark.parametrize(("most", "bits"), [(4095, 12), (1023, 10), (1, 10)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_12_bits_in_a_16_bit_file_are_refused_since_they_would_pass_as_black(most, bits, channels):
+    values = np.random.default_rng(0).integers(0, most + 1, (H, W, channels), np.uint16)
+    values[-1, -1] = most
+    content = cv2.imencode(".png", values)[1].tobytes()
+    with pytest.raises(ImageError, match=f"16-bit values end at {most}, as if they were {bits}-bit data"):
+        decode_image(content)
+    values[-1, -1] = 4096
+    assert decode_image(cv2.imencode(".png", values)[1].tobytes()).max() == 16
 
 
 def test_float_is_0_to_1():

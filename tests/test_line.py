@@ -66,6 +66,20 @@ def test_a_written_point_counts_and_scores_what_the_inspector_decides(bundle, pi
     assert verdicts(bundle, pictures / "images" / "test").count("reject") == flagged
 
 
+def test_as_set_is_by_the_engine_and_the_tiles_that_were_tuned_here_and_says_so(bundle, pictures):
+    plain = evaluate_model(bundle, pictures, as_set=True, threads=1).facts["model"]
+    assert plain["engine"] == Inspector(bundle, threads=1).engine.name and "tiles" not in plain
+    write_settings(bundle, Settings(engine="openvino", precision="f32", scale=1.5))
+    for facts in (
+        evaluate_model(bundle, pictures, as_set=True, threads=1).facts,
+        choose_operating(bundle, pictures, Aim(cost_miss=3, cost_false=1), threads=1).facts,
+    ):
+        tuned = Inspector(bundle, threads=1).engine
+        assert (facts["model"]["engine"], facts["model"]["precision"]) == (tuned.name, tuned.precision)
+        assert facts["model"]["tiles"] == {"scale": 1.5}
+    assert "tiles" not in evaluate_model(bundle, pictures, threads=1).facts["model"]  # the same on any machine
+
+
 def test_scores_of_the_line_are_those_of_tiles_and_usual_scores_are_not(bundle, pictures):
     opened = open_model(bundle, threads=1)
     large = np.random.default_rng(1).integers(0, 256, (150, 130, 3), np.uint8)

@@ -98,7 +98,8 @@ def print_bench(result: dict[str, Any], console: Console) -> None:
     if any(not row["trained"] for row in result["rows"]):
         console.print("* untrained, seeded weights: the time is the same", highlight=False, soft_wrap=True)
     _print(wide, ("the whole inspection", ""), stages(result))
-    _print(wide, AIMS, aims(result))
+    if len({row["network"] for row in result["rows"]}) > 1:  # the project's own aims, which are beside other networks
+        _print(wide, AIMS, aims(result))
 
 
 def markdown(result: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ class Plan:
     networks: tuple[str, ...] = ()
     size: int | None = None
     plain: bool = True
-    engines: tuple[str, ...] = ("openvino",)
+    engines: tuple[str, ...] = ()  # none: all that a bundle holds something for and that can run here
     rounds: int = 10
     whole: bool = True  # also stages, folder, start and memory of the first bundle
 

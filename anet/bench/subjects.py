@@ -60,13 +60,17 @@ def plain_subject(network: str, h: int, w: int, channels: int = 1) -> Subject:
 def bundle_subjects(bundle: Path, engines: Sequence[str], h: int, w: int, name: str = "") -> list[Subject]:
     """Give a subject for each engine and each precision that a bundle holds, the recommended one first.
 
-    Of several engines those that it holds nothing for are left out: `native` knows A-Net only.
+    Of several engines those that it holds nothing for are left out: `native` knows A-Net only. No `engines`: all that
+    can run here, first what `anet inspect` would take.
     """
     from anet.runtime.engine import Engine, why_not
     from anet.runtime.settings import Settings
 
     card = read_card(bundle)
     found = []
+    if not engines:
+        fast = [one.partition(" ")[0] for one in card.fastest]
+        engines = sorted((one for one in MODELS if not why_not(card, one)), key=[*fast, *MODELS].index)
     for engine in [one for one in engines if _held(card, one)] or engines:
         for precision in precisions(card, engine):
             if engine == "native" and why_not(card, engine, precision):

@@ -25,7 +25,9 @@ def bench(
     plain: Annotated[
         bool, typer.Option("--plain/--no-plain", help="Set A-Net as converted by hand beside; ratios are to it.")
     ] = True,
-    engine: Annotated[str, typer.Option(help="Engines with commas: openvino, onnxruntime, native.")] = "openvino",
+    engine: Annotated[
+        str, typer.Option(help="Engines with commas: openvino, onnxruntime, native; all that run here.")
+    ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 10,
     whole: Annotated[
         bool, typer.Option("--whole/--no-whole", help="Also stages, a folder, a fresh start and memory.")
@@ -41,7 +43,7 @@ def bench(
     from anet.bench.subjects import names_of
     from anet.shipped import find
 
-    engines = tuple(engine.split(","))
+    engines = tuple(engine.split(",")) if engine else ()
     paths = tuple(find(one) for one in bundles or ())
     check_target(out, *paths)
     plan = Plan(paths, names_of(networks, everything), size, plain, engines, rounds, whole)
@@ -89,3 +91,5 @@ def tune(
     if tuned.chosen is None:
         raise OptionError(none_meets(tuned))
     console.print(f"{printable(bundle)}: {tuned.chosen.name}", highlight=False, soft_wrap=True)
+    if tuned.chosen.settings.scale:
+        console.print("another scale than in training: `anet threshold` chooses threshold and smallest area for it")

@@ -7,6 +7,7 @@ A picture is `(H, W, 3) uint8` RGB everywhere, upright by its EXIF orientation, 
   channels stay as stored; CMYK and YCCK are converted without a profile (Adobe's inverted values understood); colour
   profiles are not applied; LAB is refused.
 - 16-bit values v become round(v / 257), 12-bit ones round(v * 255 / 4095); never stretched to what a picture holds.
+  16-bit files that end below 4096 are refused: 12-bit data, which would be black.
 - 32-bit float is taken as 0..1; NaN, infinity and values outside are refused. So are 32-bit and signed whole numbers,
   except in masks.
 """

@@ -38,11 +38,15 @@ def rgb(header: Header, picture: "Image") -> np.ndarray:
         raise Refused("32-bit or signed whole numbers are no grey values: save it with 8 or 16 bits")
     result = np.empty((header.h, header.w, 3), np.uint8)
     deep = _deep(header) if header.bits == 16 and header.samples > 1 else None
+    most = 0  # of 16-bit samples
     for rows, band in _bands(picture):
         if deep is not None:
             result[rows] = _scaled(deep[rows], 65_535)
+            most = max(most, int(deep[rows].max()))
         elif picture.mode.startswith("I;16"):
-            result[rows] = _scaled(np.asarray(band), 4095 if header.bits == 12 else 65_535)[..., None]
+            values = np.asarray(band)
+            result[rows] = _scaled(values, 4095 if header.bits == 12 else 65_535)[..., None]
+            most = max(most, int(values.max()) if header.bits == 16 else 0)
         elif picture.mode == "F":
             result[rows] = _from_float(np.asarray(band))[..., None]
         elif picture.mode in ("1", "L", "LA", "La"):
@@ -51,6 +55,11 @@ def rgb(header: Header, picture: "Image") -> np.ndarray:
             cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB, dst=result[rows])
         else:
             result[rows] = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+    if 0 < most < 4096:  # what is meant is 10 or 12 bits: read as 16, it would pass as a nearly black, good part
+        raise Refused(
+            f"its 16-bit values end at {most}, as if they were {10 if most < 1024 else 12}-bit data: read so it would "
+            "be black; save it over all 16 bits (12-bit data times 16), or with 8"
+        )
     return result
 
 

@@ -1,6 +1,7 @@
 """What a person sees while training runs: a bar at a terminal, one line an epoch elsewhere."""
 
 import time
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -58,7 +59,7 @@ class Display:
             left = used / max(1, event.step - self.first) * (event.steps - event.step)
             self.console.print(
                 f"epoch {event.epoch}/{event.epochs}  loss {event.loss:.4f}  {shown}{' *' if event.is_best else ''}  "
-                f"{row['pictures_per_s']:.1f} pictures/s  left {int(left) // 60}:{int(left) % 60:02d}",
+                f"{row['pictures_per_s']:.1f} pictures/s  left {timedelta(seconds=int(left))}",
                 highlight=False,
                 soft_wrap=True,
             )
