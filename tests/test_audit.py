@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from anet.data.audit import check, print_report
+from anet.data.audit import AuditReport, check, print_report
+from anet.data.faults import Finding
+from anet.data.leaks import partners
+from anet.data.similar import Pair
 from anet.errors import DataError, OptionError
 from tests import layouts
 from tests.test_similar import texture, turn
@@ -35,6 +38,12 @@ def sound_set(root, number=12, parts=("",), value=255):
             put(root / "images" / part / f"p{p}{n:02d}.png", texture(1000 * p + n, 64, 64))
             put(root / "masks" / part / f"p{p}{n:02d}.png", spot(value))
     return root
+
+
+def printed(report):
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=200))
+    return stream.getvalue()
 
 
 def kinds(report, level="error"):
@@ -150,6 +159,33 @@ def test_a_rotated_and_a_shifted_copy_across_parts_are_leaks(tmp_path, train, te
         f"overlaps in {test}": {f"images/{test}/shifted.png"},
     }
     assert f"1 of 14 {test} pictures have a copy" in report.findings[0].message
+    assert [one.pairs for one in report.findings] == [
+        ((f"images/{test}/rotated.png", f"images/{train}/rotated.png", "rotated"),),
+        ((f"images/{test}/shifted.png", f"images/{train}/shifted.png", "shifted"),),
+    ]
+    assert f"    images/{test}/shifted.png and images/{train}/shifted.png (shifted)\n" in printed(report)
+    assert json.loads(json.dumps(report.to_dict()))["findings"][1]["pairs"] == [
+        {"file": f"images/{test}/shifted.png", "partner": f"images/{train}/shifted.png", "how": "shifted"}
+    ]
+
+
+def test_a_leak_by_way_of_another_copy_names_a_partner_on_the_other_side():
+    pairs = [Pair("a", "b", 1.0, "identical"), Pair("a", "c", 0.95, "rotated"), Pair("a", "d", 0.9, "shifted")]
+    groups = {"a": "g0", "b": "g0", "c": "g0", "d": "g1", "e": "g2"}
+    assert partners({"b", "d", "e"}, {"c"}, groups, pairs) == {"b": ("c", "copy"), "d": ("c", "shifted")}
+    assert partners({"a", "d"}, {"c", "b"}, groups, pairs) == {"a": ("b", "identical"), "d": ("b", "shifted")}
+    assert partners({"c"}, {"d"}, groups, pairs) == {"c": ("d", "shifted")}
+
+
+def test_pairs_of_a_set_without_parts_and_a_file_that_no_message_names_are_printed(tmp_path):
+    root = sound_set(tmp_path / "set", number=40)
+    for n in range(6):
+        put(root / "images" / f"turned{n}.png", turn(texture(n, 64, 64), 1))
+        put(root / "masks" / f"turned{n}.png", spot())
+    text = printed(check(root))
+    assert "    images/p000.png and images/turned0.png (rotated)\n" in text and "    and 1 more pairs\n" in text
+    one = Finding("warning", "odd", ("images/x.png",), "1 of 2 pictures are odd")
+    assert "    images/x.png\n" in printed(AuditReport(root, "folder", 2, None, (one,)))
 
 
 def test_copies_stay_together_under_protocol_grouped_and_are_warned_of_without_one(tmp_path):
@@ -191,9 +227,7 @@ def test_hostile_names_come_back_as_they_are_and_do_no_harm(tmp_path):
     assert kinds(report)["missing mask"] == {f"images/{name}.png" for name in HOSTILE}
     again = json.loads(json.dumps(report.to_dict()))
     assert {file for one in again["findings"] for file in one["files"]} >= {f"images/{name}.png" for name in HOSTILE}
-    stream = io.StringIO()
-    print_report(report, Console(file=stream, width=200))
-    text = stream.getvalue()
+    text = printed(report)
     assert "images/[bold]x[/bold].png has no mask" in text and "‮" not in text
     assert text.encode() and "and 2 more" in text
 

@@ -191,7 +191,12 @@ def print_report(report: AuditReport, console: Console) -> None:
         console.print(Text(f"{level}: {kind}", style="bold red" if level == "error" else "bold yellow"))
         for one in found[:SHOWN]:
             console.print(Text("  " + printable(one.message)), soft_wrap=True)
-            if len(one.files) > 1:
+            for file, partner, how in one.pairs[:SHOWN]:
+                console.print(Text(f"    {printable(file)} and {printable(partner)} ({how})"), soft_wrap=True)
+            if len(one.pairs) > SHOWN:
+                console.print(Text(f"    and {len(one.pairs) - SHOWN} more pairs"))
+            unnamed = len(one.files) > 1 or any(printable(name) not in one.message for name in one.files)
+            if unnamed and not one.pairs:
                 console.print(Text(f"    {_some(one.files)}"), soft_wrap=True)
         if len(found) > SHOWN:
             console.print(Text(f"  and {len(found) - SHOWN} more"))

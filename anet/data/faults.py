@@ -22,15 +22,20 @@ CLUTTER = ("thumbs.db", "desktop.ini", "readme.md", "readme.txt", "classes.txt")
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault. `level` is "error" or "warning"; `files` are paths below the data set's root, with `/`."""
+    """One fault. `level` is "error" or "warning"; `files` are paths below the data set's root, with `/`.
+
+    `pairs` are two files that show the same thing, and how: a kind of `similar.Pair`.
+    """
 
     level: str
     kind: str
     files: tuple[str, ...]
     message: str
+    pairs: tuple[tuple[str, str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"files": list(self.files)}
+        pairs = [{"file": file, "partner": partner, "how": how} for file, partner, how in self.pairs]
+        return asdict(self) | {"files": list(self.files), "pairs": pairs}
 
 
 class Walk:
