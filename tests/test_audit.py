@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from anet.data import load
 from anet.data.audit import AuditReport, check, print_report
 from anet.data.faults import Finding
 from anet.data.leaks import partners
@@ -114,6 +115,26 @@ def test_a_defect_written_in_two_ways_is_an_error(tmp_path, odd):
     root = sound_set(tmp_path / "set")
     put(root / "masks" / "p004.png", spot(odd))
     assert {"masks/p004.png"} in kinds(check(root)).values()
+
+
+@pytest.mark.parametrize("names", ["", "background\nscratch\n"])
+def test_one_smoothed_mask_is_named_with_the_remedy_and_leaves_the_others_as_they_are(tmp_path, names):
+    root = sound_set(tmp_path / "set", parts=("train", "val", "test"))
+    if names:
+        (root / "classes.txt").write_text(names)
+    put(root / "masks" / "val" / "p103.png", cv2.GaussianBlur(spot(), (7, 7), 0))
+    (one,) = check(root).findings
+    assert one.kind == "value out of range" and one.files == ("masks/val/p103.png",)
+    assert "ids 0 to 1 and 255 are read; save masks without smoothing or JPEG, or" in one.message
+    with pytest.raises(DataError, match="save masks without smoothing or JPEG, or"):
+        load(root)
+
+
+def test_an_id_in_a_set_of_two_names_is_a_second_way_of_writing(tmp_path):
+    root = sound_set(tmp_path / "set", parts=("train", "val", "test"))
+    (root / "classes.txt").write_text("background\nscratch\n")
+    put(root / "masks" / "val" / "p103.png", spot(1))
+    assert [(one.kind, one.files) for one in check(root).findings] == [("two ways of writing", ("masks/val/p103.png",))]
 
 
 def test_values_are_held_against_the_names_in_classes_txt(tmp_path):

@@ -62,10 +62,9 @@ def check(
     dataset = _load(layout, root, task, free, found)
     looks = list(faults.look(dataset.samples, root))
     named = _names(dataset, layout)
-    if not named and set().union(*(one.values for one in looks)) <= {0, 255}:
-        looks = [replace(one, sample=replace(one.sample, class_id=1)) for one in looks]
-    found += [fault for one in looks for fault in one.faults]
-    found += [*faults.values(looks, named, root), *faults.marks(looks, root), *faults.twice(looks, root)]
+    found += [*(fault for one in looks for fault in one.faults), *faults.values(looks, named, root)]
+    looks = faults.settle(looks, named)
+    found += [*faults.marks(looks, root), *faults.twice(looks, root)]
     if not dataset.samples and not any(one.kind == "layout" for one in found):
         found.append(Finding("error", "no pictures", (), f"no pictures in {printable(root)}"))
     whole = [one for one in looks if one.image is not None]
