@@ -110,6 +110,17 @@ def test_empty_masks_full_masks_and_other_files_are_warnings(tmp_path):
     }
 
 
+def test_empty_masks_are_one_finding_with_their_number(tmp_path):
+    root = sound_set(tmp_path / "set", parts=("train", "val", "test"))
+    for n in range(7):
+        put(root / "masks" / "train" / f"p0{n:02d}.png", spot(0))
+    report = check(root)
+    assert [(one.message, len(one.files)) for one in report.findings] == [
+        ("7 of 36 masks mark no defect: are their pictures sound?", 7)
+    ]
+    assert "masks/train/p000.png, " in printed(report) and " and 2 more\n" in printed(report)
+
+
 @pytest.mark.parametrize("odd", [1, 3])
 def test_a_defect_written_in_two_ways_is_an_error(tmp_path, odd):
     root = sound_set(tmp_path / "set")

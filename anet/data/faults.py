@@ -219,15 +219,15 @@ def values(looks: Sequence[Look], names: tuple[str, ...], root: Path) -> Iterato
 
 
 def marks(looks: Sequence[Look], root: Path) -> Iterator[Finding]:
-    """Warn of masks that mark nothing, or everything."""
-    for one in looks:
-        if one.mask is None or one.sample.mask is None:
-            continue
-        if not one.defect:
-            yield finding("warning", "empty mask", root, [one.sample.mask], "marks no defect")
-        elif min(one.values) > (0 if one.sample.class_id is None else 127):
-            text = "marks every pixel as defect: is it inverted?"
-            yield finding("warning", "all defect", root, [one.sample.mask], text)
+    """Warn of masks that mark nothing, all in one finding since sound pictures have such, or everything."""
+    read = [(one, one.sample.mask) for one in looks if one.mask is not None and one.sample.mask is not None]
+    empty = tuple(below(mask, root) for one, mask in read if not one.defect)
+    if empty:
+        text = f"{len(empty)} of {len(read)} masks mark no defect: are their pictures sound?"
+        yield Finding("warning", "empty mask", empty, text)
+    for one, mask in read:
+        if one.defect and min(one.values) > (0 if one.sample.class_id is None else 127):
+            yield finding("warning", "all defect", root, [mask], "marks every pixel as defect: is it inverted?")
 
 
 def twice(looks: Sequence[Look], root: Path) -> Iterator[Finding]:
