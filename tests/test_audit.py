@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from anet.data import load
+from anet.data import load, split
 from anet.data.audit import AuditReport, check, print_report
 from anet.data.faults import Finding
 from anet.data.leaks import partners
@@ -58,8 +58,9 @@ def kinds(report, level="error"):
 @pytest.mark.parametrize("value", [255, 1])
 @pytest.mark.parametrize("parts", [("",), ("train", "val", "test")])
 def test_a_sound_set_has_no_findings(tmp_path, value, parts):
-    report = check(sound_set(tmp_path / "set", parts=parts, value=value))
-    assert report.ok and report.findings == () and report.pictures == 12 * len(parts)
+    number = 40 if parts == ("",) else 12  # the parts that a training makes are held against the least number, too
+    report = check(sound_set(tmp_path / "set", number, parts=parts, value=value))
+    assert report.ok and report.findings == () and report.pictures == number * len(parts)
     assert report.protocol == (None if parts == ("",) else "given")
 
 
@@ -94,7 +95,7 @@ def test_every_fault_is_named_in_one_run(tmp_path):
 
 
 def test_empty_masks_full_masks_and_other_files_are_warnings(tmp_path):
-    root = sound_set(tmp_path / "set")
+    root = sound_set(tmp_path / "set", number=44)
     put(root / "masks" / "p000.png", spot(0))
     put(root / "masks" / "p001.png", np.full((64, 64), 255, np.uint8))
     (root / "images" / "notes.txt").write_text("x")
@@ -157,7 +158,7 @@ def test_values_are_held_against_the_names_in_classes_txt(tmp_path):
 
 
 def test_sound_pictures_in_a_folder_called_good_need_no_mask(tmp_path):
-    root = sound_set(tmp_path / "set")
+    root = sound_set(tmp_path / "set", number=40)
     put(root / "images" / "good" / "g.png", texture(77, 64, 64))
     assert check(root).findings == ()
 
@@ -169,7 +170,7 @@ def test_folders_that_link_in_a_circle_end(tmp_path):
 
 
 def test_the_same_picture_with_another_mask_is_a_warning_naming_both(tmp_path):
-    root = sound_set(tmp_path / "set")
+    root = sound_set(tmp_path / "set", number=40)
     put(root / "images" / "twin.png", texture(3, 64, 64))
     put(root / "masks" / "twin.png", np.rot90(spot()).copy())
     files = {"images/p003.png", "images/twin.png"}
@@ -236,6 +237,26 @@ def test_few_defects_are_said(tmp_path):
         put(root / "masks" / "test" / f"p1{n:02d}.png", spot(0))
     messages = [one.message for one in check(root).findings if one.kind == "few defects"]
     assert messages == ["0 pictures of test show a defect: 5 are the least"]
+
+
+def test_few_defects_in_the_parts_that_a_training_makes_are_a_warning(tmp_path):
+    root = sound_set(tmp_path / "set", number=15)
+    for n in range(15):
+        put(root / "images" / "good" / f"g{n}.png", texture(200 + n, 64, 64))
+    report = check(root)
+    assert report.ok and report.protocol is None
+    made = "of the split that `anet train` makes show a defect: 5 are the least"
+    assert [one.message for one in report.findings] == [f"2 pictures of {part} {made}" for part in ("test", "val")]
+    parts = split(load(root))
+    assert [sum(not one.sound for one in parts.part(part)) for part in ("test", "val")] == [2, 2]
+
+
+def test_a_set_that_no_training_can_part_is_a_warning(tmp_path):
+    root = sound_set(tmp_path / "set", number=6)
+    for n in range(6):
+        put(root / "images" / f"p0{n:02d}.png", turn(texture(0, 64, 64), n))
+    report = check(root)
+    assert report.ok and "6 pictures form 1 groups" in {one.kind: one for one in report.findings}["no split"].message
 
 
 def test_no_pictures_is_an_error_and_no_data_set_is_refused(tmp_path):
