@@ -137,8 +137,8 @@ def test_one_smoothed_mask_is_named_with_the_remedy_and_leaves_the_others_as_the
     put(root / "masks" / "val" / "p103.png", cv2.GaussianBlur(spot(), (7, 7), 0))
     (one,) = check(root).findings
     assert one.kind == "value out of range" and one.files == ("masks/val/p103.png",)
-    assert "ids 0 to 1 and 255 are read; save masks without smoothing or JPEG, or" in one.message
-    with pytest.raises(DataError, match="save masks without smoothing or JPEG, or"):
+    assert "masks are 0 and 255, or ids below 2; save them without smoothing or JPEG, or" in one.message
+    with pytest.raises(DataError, match="save them without smoothing or JPEG, or"):
         load(root)
 
 

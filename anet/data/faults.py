@@ -203,11 +203,13 @@ def values(looks: Sequence[Look], names: tuple[str, ...], root: Path) -> Iterato
     """Check masks of ids: with `names` below their number; without, by what most masks of a plain folder do."""
     read, full, ids = _ways(looks)
     limit = len(names) or (2 if len(full) > len(ids) else folder.IDS)
-    advice = "" if len(names) > 2 else f"; {folder.remedy(names)}"
+    expected = f"ids 0 to {limit - 1} and {IGNORE} are read"
+    if len(names) < 3:
+        expected = f"masks are 0 and 255, or ids below {limit}; {folder.remedy(names)}"
     for one in read:
         wrong = [value for value in one.values if value >= limit and value != IGNORE]
         if wrong and one.sample.mask:
-            text = f"holds value {max(wrong)}: ids 0 to {limit - 1} and {IGNORE} are read{advice}"
+            text = f"holds value {max(wrong)}: {expected}"
             yield finding("error", "value out of range", root, [one.sample.mask], text)
     ids = [one for one in ids if max(one.values - {IGNORE}) < limit]
     if full and ids and len(names) < 3:  # 255 would be ignored: defects that nobody learns or counts

@@ -117,7 +117,7 @@ def remedy(named: tuple[str, ...]) -> str:
     if len(named) > 2:
         return "add names to classes.txt"
     name = "add names to classes.txt" if named else "name the ids in classes.txt, background first"
-    return f"save masks without smoothing or JPEG, or {name}"
+    return f"save them without smoothing or JPEG, or {name}"
 
 
 def class_names(root: Path) -> tuple[str, ...]:
