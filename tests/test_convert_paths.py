@@ -86,6 +86,13 @@ def test_yolo_paths_that_lead_outside_are_refused_unread(tmp_path, name, key, wa
     fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1", yaml), "data.yaml", key)
 
 
+@pytest.mark.parametrize("name", ["/datasets/yolo", "../datasets/yolo", "datasets/yolo", "[a, b]"])
+def test_the_path_that_ultralytics_writes_is_one_fault_with_the_remedy(tmp_path, name):
+    src = yolo(tmp_path, "0 0 0 1 0 1 1", f"path: {name}\ntrain: images/train\nval: images/train\nnames: [crack]\n")
+    text = fails(tmp_path, src, "has 1 fault: data.yaml, path: ")
+    assert text.endswith("; where the pictures lie beside this file, write 'path: .'")
+
+
 def test_a_yolo_part_that_is_no_path_is_one_clear_line(tmp_path):
     yaml = "path: .\ntrain:\n  a: b\nnames: [crack]\n"
     fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1", yaml), "data.yaml", "train")

@@ -186,6 +186,8 @@ def test_a_run_folder_holds_what_it_should(data, trained):
         "run.json", "last.safetensors", "best.safetensors", "resume.safetensors", "metrics.csv", ".lock",
     }  # fmt: skip
     assert "8 pictures train, 2 validate, 4 test" in text and "epoch 3/3" in text
+    few = "4 pictures of test show a defect: 5 are the least; 2 pictures of val show a defect: 5 are the least"
+    assert f"warning: {few}\n" in text
     _, facts = load_model(folder)
     assert facts.network == "anet" and facts.class_names == ("background", "kind1") and facts.size == 32
     about = facts.provenance

@@ -14,12 +14,13 @@ from anet import data
 from anet.data import faults, folder, listing
 from anet.data.dataset import Dataset, Sample
 from anet.data.faults import Finding, Look
+from anet.data.few import lacking
 from anet.data.leaks import leaks
 from anet.errors import AnetError, DataError
 from anet.files import printable
 
 SHOWN = 5  # files named under each kind of fault
-FEW = 5  # pictures with defects below which a part is worth a warning
+TRAINED = "of the split that `anet train` makes"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def check(
 ) -> AuditReport:
     """Check the data set in `path`: files, masks, and leaks under `protocol`, or else under the parts it gives itself.
 
+    Where it gives none, the parts that `anet train` makes are held against the least number of defects, too.
     Every fault is a finding, none stops the check. Raises DataError only when `path` holds no data set at all,
     OptionError for an unknown protocol.
     """
@@ -62,16 +64,17 @@ def check(
     dataset = _load(layout, root, task, free, found)
     looks = list(faults.look(dataset.samples, root))
     named = _names(dataset, layout)
-    if not named and set().union(*(one.values for one in looks)) <= {0, 255}:
-        looks = [replace(one, sample=replace(one.sample, class_id=1)) for one in looks]
-    found += [fault for one in looks for fault in one.faults]
-    found += [*faults.values(looks, named, root), *faults.marks(looks, root), *faults.twice(looks, root)]
+    found += [*(fault for one in looks for fault in one.faults), *faults.values(looks, named, root)]
+    looks = faults.settle(looks, named)
+    found += [*faults.marks(looks, root), *faults.twice(looks, root)]
     if not dataset.samples and not any(one.kind == "layout" for one in found):
         found.append(Finding("error", "no pictures", (), f"no pictures in {printable(root)}"))
     whole = [one for one in looks if one.image is not None]
     dataset = replace(dataset, samples=tuple(one.sample for one in whole))
     parts, protocol = _parts(dataset, protocol, seed, found)
-    found += _few(whole, parts)
+    found += (few := list(_few(whole, parts)))
+    if not (parts or few or any(one.level == "error" for one in found)):  # with errors, nothing can be trained
+        found += _few_when_trained(dataset, whole, seed)
     found += leaks(dataset, parts)
     order = sorted(set(found), key=lambda one: (one.level, one.kind, one.message, one.files))
     return AuditReport(root, layout, len(looks), protocol, tuple(order))
@@ -170,10 +173,19 @@ def _few(looks: Sequence[Look], parts: dict[str, str]) -> Iterator[Finding]:
         place = parts.get(one.sample.name) if parts else "the data set"
         if place and one.defect:
             defects[place] += 1
-    for part, number in sorted(defects.items()):
-        if looks and number < FEW:
-            level = "warning" if number else "error"
-            yield Finding(level, "few defects", (), f"{number} pictures of {part} show a defect: {FEW} are the least")
+    for number, text in lacking(defects) if looks else ():
+        yield Finding("warning" if number else "error", "few defects", (), text)
+
+
+def _few_when_trained(dataset: Dataset, looks: Sequence[Look], seed: int) -> Iterator[Finding]:
+    """Find the same in the parts that a training makes of a set without parts: one of them chooses the threshold."""
+    try:
+        made = data.split(dataset, None, seed)
+    except DataError as error:
+        yield Finding("warning", "no split", (), str(error))
+        return
+    parts = {sample.name: f"{part} {TRAINED}" for part in data.PARTS for sample in made.part(part)}
+    yield from (replace(one, level="warning") for one in _few(looks, parts))
 
 
 def print_report(report: AuditReport, console: Console) -> None:
@@ -191,7 +203,12 @@ def print_report(report: AuditReport, console: Console) -> None:
         console.print(Text(f"{level}: {kind}", style="bold red" if level == "error" else "bold yellow"))
         for one in found[:SHOWN]:
             console.print(Text("  " + printable(one.message)), soft_wrap=True)
-            if len(one.files) > 1:
+            for file, partner, how in one.pairs[:SHOWN]:
+                console.print(Text(f"    {printable(file)} and {printable(partner)} ({how})"), soft_wrap=True)
+            if len(one.pairs) > SHOWN:
+                console.print(Text(f"    and {len(one.pairs) - SHOWN} more pairs"))
+            unnamed = len(one.files) > 1 or any(printable(name) not in one.message for name in one.files)
+            if unnamed and not one.pairs:
                 console.print(Text(f"    {_some(one.files)}"), soft_wrap=True)
         if len(found) > SHOWN:
             console.print(Text(f"  and {len(found) - SHOWN} more"))

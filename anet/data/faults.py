@@ -4,7 +4,7 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,20 @@ CLUTTER = ("thumbs.db", "desktop.ini", "readme.md", "readme.txt", "classes.txt")
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault. `level` is "error" or "warning"; `files` are paths below the data set's root, with `/`."""
+    """One fault. `level` is "error" or "warning"; `files` are paths below the data set's root, with `/`.
+
+    `pairs` are two files that show the same thing, and how: a kind of `similar.Pair`.
+    """
 
     level: str
     kind: str
     files: tuple[str, ...]
     message: str
+    pairs: tuple[tuple[str, str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"files": list(self.files)}
+        pairs = [{"file": file, "partner": partner, "how": how} for file, partner, how in self.pairs]
+        return asdict(self) | {"files": list(self.files), "pairs": pairs}
 
 
 class Walk:
@@ -171,19 +176,43 @@ def _digest(array: np.ndarray | None) -> str | None:
     return None if array is None else sha256(str(array.shape).encode() + array.tobytes())
 
 
-def values(looks: Sequence[Look], names: tuple[str, ...], root: Path) -> Iterator[Finding]:
-    """Check masks of ids: with `names` below their number; without, by what most masks of a plain folder do."""
+def settle(looks: Sequence[Look], names: tuple[str, ...]) -> list[Look]:
+    """Read 255 as the defect, in every mask that holds it, where most masks of a plain folder of one class do.
+
+    One mask that is smoothed, or holds ids, must not make all others look empty.
+    """
+    _, full, ids = _ways(looks)
+    if len(names) > 2 or len(full) <= len(ids):
+        return list(looks)
+    return [
+        replace(one, sample=replace(one.sample, class_id=1))
+        if one.sample.class_id is None and IGNORE in one.values
+        else one
+        for one in looks
+    ]
+
+
+def _ways(looks: Sequence[Look]) -> tuple[list[Look], list[Look], list[Look]]:
+    """Give the masks whose values must tell what they mean, and of these the ones of 0 and 255, and of ids."""
     read = [one for one in looks if one.mask is not None and one.sample.class_id is None]
     full = [one for one in read if one.values <= {0, IGNORE} and IGNORE in one.values]
-    ids = [one for one in read if one.values & set(range(1, folder.IDS))]
+    return read, full, [one for one in read if 0 < max(one.values - {IGNORE}, default=0) < folder.IDS]
+
+
+def values(looks: Sequence[Look], names: tuple[str, ...], root: Path) -> Iterator[Finding]:
+    """Check masks of ids: with `names` below their number; without, by what most masks of a plain folder do."""
+    read, full, ids = _ways(looks)
     limit = len(names) or (2 if len(full) > len(ids) else folder.IDS)
+    expected = f"ids 0 to {limit - 1} and {IGNORE} are read"
+    if len(names) < 3:
+        expected = f"masks are 0 and 255, or ids below {limit}; {folder.remedy(names)}"
     for one in read:
         wrong = [value for value in one.values if value >= limit and value != IGNORE]
         if wrong and one.sample.mask:
-            text = f"holds value {max(wrong)}: ids 0 to {limit - 1} and {IGNORE} are read"
+            text = f"holds value {max(wrong)}: {expected}"
             yield finding("error", "value out of range", root, [one.sample.mask], text)
     ids = [one for one in ids if max(one.values - {IGNORE}) < limit]
-    if full and ids and not names:  # 255 would be ignored: defects that nobody learns or counts
+    if full and ids and len(names) < 3:  # 255 would be ignored: defects that nobody learns or counts
         few, text = (full, "255") if len(full) <= len(ids) else (ids, "an id")
         paths = [one.sample.mask for one in few if one.sample.mask]
         both = any(IGNORE in one.values for one in ids)
@@ -192,15 +221,15 @@ def values(looks: Sequence[Look], names: tuple[str, ...], root: Path) -> Iterato
 
 
 def marks(looks: Sequence[Look], root: Path) -> Iterator[Finding]:
-    """Warn of masks that mark nothing, or everything."""
-    for one in looks:
-        if one.mask is None or one.sample.mask is None:
-            continue
-        if not one.defect:
-            yield finding("warning", "empty mask", root, [one.sample.mask], "marks no defect")
-        elif min(one.values) > (0 if one.sample.class_id is None else 127):
-            text = "marks every pixel as defect: is it inverted?"
-            yield finding("warning", "all defect", root, [one.sample.mask], text)
+    """Warn of masks that mark nothing, all in one finding since sound pictures have such, or everything."""
+    read = [(one, one.sample.mask) for one in looks if one.mask is not None and one.sample.mask is not None]
+    empty = tuple(below(mask, root) for one, mask in read if not one.defect)
+    if empty:
+        text = f"{len(empty)} of {len(read)} masks mark no defect: are their pictures sound?"
+        yield Finding("warning", "empty mask", empty, text)
+    for one, mask in read:
+        if one.defect and min(one.values) > (0 if one.sample.class_id is None else 127):
+            yield finding("warning", "all defect", root, [mask], "marks every pixel as defect: is it inverted?")
 
 
 def twice(looks: Sequence[Look], root: Path) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
-"""A few labelled pictures of a split: what a user has at first, and how a score grows with their number."""
+"""A few labelled pictures: what a user has at first, when they are too few, and how a score grows with their number."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,6 +12,14 @@ from anet.data.splitting import VAL_SHARE
 from anet.errors import DataError
 
 LEAST = 3  # of them one validates
+DEFECTS = 5  # pictures with a defect, below which a part is worth a warning
+
+
+def lacking(defects: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Give the number, and a sentence, of each part (part -> pictures with a defect) that has too few of them."""
+    for part, number in sorted(defects.items()):
+        if number < DEFECTS:
+            yield number, f"{number} pictures of {part} show a defect: {DEFECTS} are the least"
 
 
 def fewer(parts: Split, pictures: int | None, seed: int) -> Split:

@@ -105,16 +105,19 @@ def _meaning(root: Path, written: dict[Path, set[int]]) -> tuple[tuple[str, ...]
     if top >= limit:
         worst = next(mask for mask, found in written.items() if top in found)
         raise DataError(
-            f"{printable(worst)} holds value {top}: masks are 0 and 255, or ids below {limit}; "
-            + (
-                "add names to classes.txt"
-                if named
-                else "save them without smoothing or JPEG, or name the ids in classes.txt, background first"
-            )
+            f"{printable(worst)} holds value {top}: masks are 0 and 255, or ids below {limit}; {remedy(named)}"
         )
     if named or top == 1:
         return named or ("background", "defect"), None
     return ("background", *(f"class{number}" for number in range(1, top + 1))), None
+
+
+def remedy(named: tuple[str, ...]) -> str:
+    """Say what helps against values that are no ids of the classes `named` (those of classes.txt, () without it)."""
+    if len(named) > 2:
+        return "add names to classes.txt"
+    name = "add names to classes.txt" if named else "name the ids in classes.txt, background first"
+    return f"save them without smoothing or JPEG, or {name}"
 
 
 def class_names(root: Path) -> tuple[str, ...]:

@@ -25,37 +25,49 @@ def leaks(dataset: Dataset, parts: dict[str, str]) -> Iterator[Finding]:
         if pairs:
             names = sorted({name for pair in pairs for name in (pair.a, pair.b)})
             text = similar.describe(similar.groups(dataset.samples, pairs)) + " Protocol grouped keeps them together."
-            yield Finding("warning", "near-duplicates", tuple(files[name] for name in names), text)
+            alike = tuple((files[pair.a], files[pair.b], pair.kind) for pair in pairs)
+            yield Finding("warning", "near-duplicates", tuple(files[name] for name in names), text, alike)
         return
     groups = similar.groups(dataset.samples, [pair for pair in pairs if not pair.kind.startswith("shifted")])
     for part, others, level in (("test", ("train", "val"), "error"), ("val", ("train",), "warning")):
         inside = {name for name, its in parts.items() if its == part}
-        outside = {groups[name] for name, its in parts.items() if its in others}
-        copied = sorted(name for name in inside if groups[name] in outside)
-        overlapping = sorted(showing(inside, groups, pairs, outside) - set(copied))
+        outside = {name for name, its in parts.items() if its in others}
+        found = partners(inside, outside, groups, pairs)
+        shifted = {name for name, (_, how) in found.items() if how.startswith("shifted")}
         where = " or ".join(sorted({its for its in parts.values() if its in others}))
-        if copied:
-            text = (
-                f"{len(copied)} of {len(inside)} {part} pictures have a copy in {where} (rotated or mirrored included)"
-            )
-            yield Finding(level, f"copies in {part}", tuple(files[name] for name in copied), text)
-        if overlapping:
-            text = f"{len(overlapping)} of {len(inside)} {part} pictures overlap one in {where} (shifted copies)"
-            yield Finding(level, f"overlaps in {part}", tuple(files[name] for name in overlapping), text)
+        for kind, names, text in (
+            ("copies", found.keys() - shifted, f"have a copy in {where} (rotated or mirrored included)"),
+            ("overlaps", shifted, f"overlap one in {where} (shifted copies)"),
+        ):
+            if names:
+                text = f"{len(names)} of {len(inside)} {part} pictures {text}"
+                alike = tuple((files[name], files[found[name][0]], found[name][1]) for name in sorted(names))
+                yield Finding(level, f"{kind} in {part}", tuple(file for file, _, _ in alike), text, alike)
 
 
-def showing(inside: set[str], groups: dict[str, str], pairs: list[Pair], outside: set[str]) -> set[str]:
-    """Give the names inside that show what a picture outside shows: its copy, or overlapping it or a copy of it.
+def partners(
+    inside: set[str], outside: set[str], groups: dict[str, str], pairs: list[Pair]
+) -> dict[str, tuple[str, str]]:
+    """Give each name inside that shows what a picture outside shows that picture, and how; copies before overlaps.
 
-    `groups` are of copies alone (name -> group), `outside` are groups, `pairs` all that `near_duplicates` found.
+    The one that it was paired with, else one by way of copies, since `near_duplicates` pairs these with one
+    representative only. `groups` are of copies alone (name -> group), `pairs` all that `near_duplicates` found.
     """
-    touched = set(outside)
-    for pair in pairs:
-        if groups[pair.a] in outside:
-            touched.add(groups[pair.b])
-        if groups[pair.b] in outside:
-            touched.add(groups[pair.a])
-    return {name for name in inside if groups[name] in touched}
+    first = {groups[name]: name for name in sorted(outside, reverse=True)}
+    members: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(inside):
+        members[groups[name]].append(name)
+    both = [(*names, pair.kind) for pair in pairs for names in ((pair.a, pair.b), (pair.b, pair.a))]
+    shifts = [one for one in both if one[2].startswith("shifted")]
+    ways = [one for one in both if one[1] in outside and not one[2].startswith("shifted")]
+    ways += [(name, first[group], "copy") for group in members.keys() & first.keys() for name in members[group]]
+    ways += [one for one in shifts if one[1] in outside]
+    ways += [(n, first[groups[b]], how) for a, b, how in shifts if groups[b] in first for n in members[groups[a]]]
+    found: dict[str, tuple[str, str]] = {}
+    for name, partner, how in ways:
+        if name in inside:
+            found.setdefault(name, (partner, how))
+    return found
 
 
 def _known(dataset: Dataset, parts: dict[str, str], files: dict[str, str]) -> Iterator[Finding]:

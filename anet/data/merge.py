@@ -12,7 +12,7 @@ from rich.console import Console
 from anet import data
 from anet.data import listing, similar
 from anet.data.dataset import PARTS, Dataset, Sample
-from anet.data.leaks import showing
+from anet.data.leaks import partners
 from anet.data.sheet import dataset_sheet
 from anet.errors import DataError
 from anet.files import appearing, check_new, printable, write_json
@@ -163,8 +163,8 @@ def _leaking(pieces: Sequence[_Piece]) -> set[str]:
     gone: set[str] = set()
     for number in (2, 1):
         before = {piece.name for piece in pieces if piece.part in PARTS[:number]} - gone
-        after = {groups[piece.name] for piece in pieces if piece.part == PARTS[number]}
-        gone |= showing(before, groups, pairs, after)
+        after = {piece.name for piece in pieces if piece.part == PARTS[number]}
+        gone |= partners(before, after, groups, pairs).keys()
     for part in PARTS:
         if not any(piece.part == part and piece.name not in gone for piece in pieces):
             raise DataError(f"no picture left for {part}: all of them show what a part after it shows")

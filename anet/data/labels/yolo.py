@@ -45,10 +45,11 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
         return [], []
     items: list[Item] = []
     folders: dict[Path, str] = {}
-    for part in ("train", "val", "test"):
+    base = _base(source, path, content.get("path"))
+    for part in ("train", "val", "test") if base else ():
         values = content.get(part) or []
         for value in values if isinstance(values, list) else [values]:
-            place = _place(source, path, content.get("path"), part, value)
+            place = _place(source, path, base, part, value)
             if place in folders:
                 source.fault(path, part, f"is the same as {folders[place]}")
             elif place:
@@ -62,13 +63,21 @@ def read(source: Source) -> tuple[list[Item], list[str]]:
     return items, [name for name in names if name not in ("background", "ignore")]
 
 
-def _place(source: Source, path: Path, base: object, part: str, value: object) -> Path | None:
+def _base(source: Source, path: Path, base: object) -> Path | None:
+    """Give the folder that `path` names, where Ultralytics writes one of its own machine: then a fault, said once."""
+    if base in (None, "", ".", "./"):
+        return source.root
     before = len(source.faults)
-    root = source.locate(base, [source.root], path, "path") if base not in (None, "", ".", "./") else source.root
+    root = source.locate(base, [source.root], path, "path")
+    if root is None and len(source.faults) == before:
+        source.fault(path, "path", f"'{base}' is no folder here")
     if root is None:
-        if len(source.faults) == before:
-            source.fault(path, "path", f"'{base}' is no folder here: write 'path: .'")
-        return None
+        source.faults[-1] += "; where the pictures lie beside this file, write 'path: .'"
+    return root
+
+
+def _place(source: Source, path: Path, root: Path, part: str, value: object) -> Path | None:
+    before = len(source.faults)
     inside = ROBOFLOW.fullmatch(value) if isinstance(value, str) else None
     if inside and (root / inside[1]).is_dir():
         source.remarks[f"{value} in {path.name} read as {inside[1]}, as Roboflow means it"] += 1
