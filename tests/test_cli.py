@@ -352,6 +352,21 @@ def test_half_a_picture_gets_no_verdict_and_the_others_do(ready, tmp_path):
     ]
 
 
+def test_nothing_of_a_folder_is_passed_over_in_silence(ready, tmp_path):
+    (tmp_path / "parts").mkdir()
+    quiet = ("inspect", ready / "bundle", tmp_path / "parts", "--threshold", "0.9999999", "--out")
+    for name in ("a.png", "b.ppm", "c.GIF", "d.gif", "e.jfif", "f", "g.jpe", "list.csv"):
+        (tmp_path / "parts" / name).write_bytes(picture())
+    done = anet(*quiet, tmp_path / "out")
+    said = "6 files passed over by their ending (.ppm, .gif, .jfif, no ending, …)\n"
+    assert (done.code, done.err) == (0, f"anet: {said}") and done.out.endswith(f"  {said}")
+    assert done.out.startswith("1 pictures: 1 accepted")
+    for name in ("a.png", "b.ppm", "c.GIF", "d.gif", "f", "g.jpe"):
+        (tmp_path / "parts" / name).unlink()
+    done = anet(*quiet, tmp_path / "none")
+    assert done.code == 2 and done.err.endswith("parts; 1 file passed over by its ending (.jfif)\n")
+
+
 def test_a_link_that_leads_nowhere_is_a_part_without_a_verdict(ready, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "part2.png").symlink_to(tmp_path / "gone.png")

@@ -71,4 +71,6 @@ def inspect(
     with shown_progress(paths) as progress:
         summary = inspect_paths(inspector, paths, out, overlays, progress)
     print_summary(summary, console)
+    if summary.passed:
+        typer.echo(f"anet: {summary.passed_over}", err=True)
     raise typer.Exit(summary.exit_code)
