@@ -3,7 +3,7 @@
     OUT/masks/<name>.png       one class: 0 and 255, to be looked at; several: class ids
     OUT/overlays/<name>.png    the picture with what was found, where something was
     OUT/results.jsonl          one line a picture: its report, or `file` and `error`
-    OUT/defects.csv            one row a defect
+    OUT/defects.csv            one row a defect; docs/deploy.md explains the fields of both
 
 The two tables carry `.part` in their names until the run is complete, and are on the disk then. A picture's mask and
 overlay are written before its line: whenever the process ends, what a line names is there. A power cut can lose the
