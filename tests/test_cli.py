@@ -367,6 +367,13 @@ def test_nothing_of_a_folder_is_passed_over_in_silence(ready, tmp_path):
     assert done.code == 2 and done.err.endswith("parts; 1 file passed over by its ending (.jfif)\n")
 
 
+def test_what_calibrate_warned_of_is_said_again_where_it_is_used(ready, tmp_path):
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps({"mm_per_px": [0.1, 0.1], "h": 40, "w": 56, "warnings": ["it is tilted", "it\nbends"]}))
+    done = anet("inspect", ready / "bundle", ready / "pictures", "--mm-per-px", file, "--out", tmp_path / "out")
+    assert done.code == 1 and done.err == f"anet: {file}: it is tilted\nanet: {file}: it\\nbends\n"
+
+
 def test_a_link_that_leads_nowhere_is_a_part_without_a_verdict(ready, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "part2.png").symlink_to(tmp_path / "gone.png")

@@ -62,7 +62,9 @@ def inspect(
         raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")
     if said:
         typer.echo(f"anet: {said}", err=True)
-    mm, size = (None, None) if mm_per_px is None else read_scale(mm_per_px)
+    mm, size, warnings = (None, None, ()) if mm_per_px is None else read_scale(mm_per_px)
+    for warning in warnings:
+        typer.echo(f"anet: {warning}", err=True)
     cut = tiles_of(tiles, scale, overlap)
     streams = streams_for(model, paths, threads)
     inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size)
