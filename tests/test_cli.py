@@ -374,6 +374,20 @@ def test_what_calibrate_warned_of_is_said_again_where_it_is_used(ready, tmp_path
     assert done.code == 1 and done.err == f"anet: {file}: it is tilted\nanet: {file}: it\\nbends\n"
 
 
+def test_without_a_folder_for_results_each_run_gets_a_new_one(ready, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ("inspect", ready / "bundle", ready / "pictures", "--threshold", "0.9999999")
+    for name in ("inspected", "inspected-2"):
+        done = anet(*line)
+        assert done.code == 0 and done.out.endswith(f"  results: {name}\n") and len(lines_of(tmp_path / name)) == 3
+    (tmp_path / "inspected-3").mkdir()
+    (tmp_path / "inspected-3" / "results.jsonl.part").write_text("")  # of a run that was cut off
+    before = state(tmp_path)
+    assert anet(*line).out.endswith("  results: inspected-4\n")
+    assert before.items() <= state(tmp_path).items()
+    assert anet(*line, "--out", "inspected").err.startswith("anet: inspected holds results already")
+
+
 def test_a_link_that_leads_nowhere_is_a_part_without_a_verdict(ready, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "part2.png").symlink_to(tmp_path / "gone.png")

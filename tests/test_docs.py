@@ -96,8 +96,6 @@ def run_line(line: str, where: str) -> None:
     words = [MEANT.get(word, word) for word in shlex.split(line, comments=True)]
     if not words:
         return
-    if words[1] == "inspect" and "--out" not in words:  # such lines below each other are choices
-        shutil.rmtree("inspected", ignore_errors=True)
     assert words[0] == "anet", f"{where}: {line}: only anet is run here; say why above it: <!-- not run: reason -->"
     done = CliRunner().invoke(app, words[1:] + SHORT.get(words[1], []))
     if done.exception is not None and not isinstance(done.exception, SystemExit):

@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from anet.runtime.inspector import AHEAD_PX, Inspector, Report
 from anet.runtime.settings import settings_for
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
+OUT = "inspected"  # where no folder is given
 FOUND, ALL, NONE = "found", "all", "none"  # which pictures get an overlay
 COLUMNS = (
     "file", "defect", "class_id", "class_name", "score", "mean_score", "area_px", "x0", "y0", "x1", "y1",
@@ -256,11 +257,20 @@ def _line(content: dict[str, Any]) -> str:
     return PACK(content) + "\n"
 
 
+def free_out() -> Path:
+    """Give the first of `inspected`, `inspected-2`, … that holds no results, not even those of a run cut off."""
+    return next(path for path in map(Path, chain([OUT], (f"{OUT}-{n}" for n in count(2)))) if not _taken(path))
+
+
+def _taken(out: Path) -> list[str]:
+    """Give the names of results that a folder holds."""
+    ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
+    return [name for name in ours if os.path.lexists(out / name)]
+
+
 def _check_out(paths: list[Path], out: Path, bundle: Path) -> None:
     """Refuse a folder that holds results, lies among the pictures or in the model. Raises OutputError, OptionError."""
-    ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
-    taken = [name for name in ours if os.path.lexists(out / name)]
-    if taken:
+    if taken := _taken(out):
         raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give another folder (--out)")
     target = out.resolve()
     for path, what in (*((path, "which is inspected") for path in paths), (bundle, "the model")):
