@@ -137,7 +137,7 @@ def list_images(paths: Iterable[Path | str], passed: Callable[[str], None] | Non
     In folders only regular files count, and links that lead nowhere: reading one says so. Nothing is opened, so FIFOs
     and devices cannot block. Links are followed, but a folder is not entered again below itself. `passed` is called
     with the ending, lower case, of each file that a folder holds and PICTURES does not: it may be a picture all the
-    same. Hidden files, and those of BESIDE, are none. Raises ImageError naming a path that is missing or cannot be
+    same. Hidden ones, and those of BESIDE, are none. Raises ImageError naming a path that is missing or cannot be
     listed.
     """
     for path in map(Path, paths):
@@ -162,16 +162,17 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], passed: Callable[[st
     if here in above:
         return
     for entry in entries:
+        told = None if entry.name.startswith(".") else passed
         nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # left out, its part would have no verdict
         try:
             if not nowhere and entry.is_dir():
-                yield from _walk(Path(entry.path), (*above, here), passed)
+                yield from _walk(Path(entry.path), (*above, here), told)
             elif entry.name.lower().endswith(PICTURES) and (nowhere or entry.is_file()):
                 yield Path(entry.path)
-            elif passed and not entry.name.startswith(".") and entry.is_file():
+            elif told and entry.is_file():
                 ending = os.path.splitext(entry.name)[1].lower()
                 if ending not in BESIDE:
-                    passed(ending)
+                    told(ending)
         except OSError:
             continue
 
