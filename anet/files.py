@@ -19,6 +19,8 @@ from anet.errors import AnetError, ModelError, OutputError
 SEAL = re.compile(rb'"sha256\\?": ?\\?"([0-9a-f]{64})\\?"')  # also as JSON inside a JSON string
 UNSEALED = "0" * 64
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")  # how files end that are read as pictures
+# What lies beside pictures, and is passed over without a word.
+BESIDE = (".csv", ".db", ".ini", ".json", ".jsonl", ".md", ".part", ".toml", ".txt", ".xml", ".yaml", ".yml")
 
 
 @contextlib.contextmanager

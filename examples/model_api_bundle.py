@@ -12,11 +12,13 @@ from model_api.adapters import OpenvinoAdapter
 from model_api.models import Model
 
 from anet.image import read_image
+from anet.runtime.card import MODELS, read_card
 
 
 def main(bundle: Path, picture: Path) -> np.ndarray:
     """Give the mask of class ids, `(H, W)`; 0 is background."""
-    model = Model.create_model(OpenvinoAdapter(ov.Core(), str(bundle / "model.xml"), device="CPU"))
+    graph = MODELS["openvino"][read_card(bundle).precision][0]  # its recommended one: model.xml, model-f16.xml, ...
+    model = Model.create_model(OpenvinoAdapter(ov.Core(), str(bundle / graph), device="CPU"))
     answer = model(read_image(picture))
     for number, label in enumerate(model.params.labels, 1):
         print(f"{label}: {int((answer.resultImage == number).sum())} px")

@@ -91,18 +91,18 @@ def test_a_pixel_without_a_size_is_refused(wrong):
 
 def test_a_pixels_size_is_read_from_one_number_two_or_a_file(tmp_path):
     assert scale_of(None) is None and scale_of(0.05) == (0.05, 0.05) and scale_of([0.1, 1]) == (0.1, 1.0)
-    assert read_scale("0.05") == ((0.05, 0.05), None) and read_scale("0.05,0.048") == ((0.05, 0.048), None)
+    assert read_scale("0.05") == ((0.05, 0.05), None, ()) and read_scale("0.05,0.048")[0] == (0.05, 0.048)
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(calibrate(board(), (9, 6), 2.0).to_dict(), allow_nan=False))
-    scale, size = read_scale(str(file))
-    assert scale == pytest.approx((0.05, 0.05), rel=1e-3) and size == board().shape[:2]
+    scale, size, warnings = read_scale(str(file))
+    assert scale == pytest.approx((0.05, 0.05), rel=1e-3) and size == board().shape[:2] and warnings == ()
 
 
 def test_a_number_is_a_number_though_a_file_is_called_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, content in (("1", b""), ("0.05", b'{"mm_per_px": [2, 2], "h": 5, "w": 5}')):
         (tmp_path / name).write_bytes(content)
-        assert read_scale(name) == ((float(name), float(name)), None)
+        assert read_scale(name) == ((float(name), float(name)), None, ())
 
 
 @pytest.mark.parametrize("text", ["", ",", "0", "-1", "nan", "inf", "1,2,3", "0.05,", "0.05;0.04", "absent.json", "."])
@@ -118,7 +118,8 @@ def test_a_text_that_is_no_size_is_refused(text):
         b"", b"{}", b"[]", b"7", b"\xff", b"[" * 100_000, b'{"mm_per_px": null}', b'{"mm_per_px": 0.05}',
         b'{"mm_per_px": [0, 1]}', b'{"mm_per_px": [NaN, 1]}', b'{"mm_per_px": ["a", 1]}', b" " * 2**21,
         b'{"mm_per_px": [1, 1], "h": true, "w": 5}', b'{"mm_per_px": [1, 1], "h": 5}',
-        b'{"mm_per_px": [1, 1], "h": -5, "w": 5}',
+        b'{"mm_per_px": [1, 1], "h": -5, "w": 5}', b'{"mm_per_px": [1, 1], "warnings": "tilted"}',
+        b'{"mm_per_px": [1, 1], "warnings": [1]}',
     ],
     ids=lambda content: str(content[:20]),
 )  # fmt: skip

@@ -352,6 +352,42 @@ def test_half_a_picture_gets_no_verdict_and_the_others_do(ready, tmp_path):
     ]
 
 
+def test_nothing_of_a_folder_is_passed_over_in_silence(ready, tmp_path):
+    (tmp_path / "parts").mkdir()
+    quiet = ("inspect", ready / "bundle", tmp_path / "parts", "--threshold", "0.9999999", "--out")
+    for name in ("a.png", "b.ppm", "c.GIF", "d.gif", "e.jfif", "f", "g.jpe", "list.csv"):
+        (tmp_path / "parts" / name).write_bytes(picture())
+    done = anet(*quiet, tmp_path / "out")
+    said = "6 files passed over by their ending (.ppm, .gif, .jfif, no ending, …)\n"
+    assert (done.code, done.err) == (0, f"anet: {said}") and done.out.endswith(f"  {said}")
+    assert done.out.startswith("1 pictures: 1 accepted")
+    for name in ("a.png", "b.ppm", "c.GIF", "d.gif", "f", "g.jpe"):
+        (tmp_path / "parts" / name).unlink()
+    done = anet(*quiet, tmp_path / "none")
+    assert done.code == 2 and done.err.endswith("parts; 1 file passed over by its ending (.jfif)\n")
+
+
+def test_what_calibrate_warned_of_is_said_again_where_it_is_used(ready, tmp_path):
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps({"mm_per_px": [0.1, 0.1], "h": 40, "w": 56, "warnings": ["it is tilted", "it\nbends"]}))
+    done = anet("inspect", ready / "bundle", ready / "pictures", "--mm-per-px", file, "--out", tmp_path / "out")
+    assert done.code == 1 and done.err == f"anet: {file}: it is tilted\nanet: {file}: it\\nbends\n"
+
+
+def test_without_a_folder_for_results_each_run_gets_a_new_one(ready, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ("inspect", ready / "bundle", ready / "pictures", "--threshold", "0.9999999")
+    for name in ("inspected", "inspected-2"):
+        done = anet(*line)
+        assert done.code == 0 and done.out.endswith(f"  results: {name}\n") and len(lines_of(tmp_path / name)) == 3
+    (tmp_path / "inspected-3").mkdir()
+    (tmp_path / "inspected-3" / "results.jsonl.part").write_text("")  # of a run that was cut off
+    before = state(tmp_path)
+    assert anet(*line).out.endswith("  results: inspected-4\n")
+    assert before.items() <= state(tmp_path).items()
+    assert anet(*line, "--out", "inspected").err.startswith("anet: inspected holds results already")
+
+
 def test_a_link_that_leads_nowhere_is_a_part_without_a_verdict(ready, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "part2.png").symlink_to(tmp_path / "gone.png")

@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,8 +19,11 @@ from typer.testing import CliRunner
 from anet.cli import app
 from anet.data.synthetic import synthesize
 from anet.image import read_image, read_mask, write_png
+from anet.runtime.inspector import Inspector
+from anet.runtime.results import COLUMNS, inspect_paths
 from tests.test_calibrate import board
 from tests.test_examples import load
+from tests.test_export import exported
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -93,8 +96,6 @@ def run_line(line: str, where: str) -> None:
     words = [MEANT.get(word, word) for word in shlex.split(line, comments=True)]
     if not words:
         return
-    if words[1] == "inspect" and "--out" not in words:  # such lines below each other are choices
-        shutil.rmtree("inspected", ignore_errors=True)
     assert words[0] == "anet", f"{where}: {line}: only anet is run here; say why above it: <!-- not run: reason -->"
     done = CliRunner().invoke(app, words[1:] + SHORT.get(words[1], []))
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -217,6 +218,28 @@ def test_every_test_that_holds_a_promise_exists():
     for file, test in named:
         assert (ROOT / file).exists(), file
         assert not test or f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
+
+
+def keys(value: Any) -> set[str]:
+    """Give the names of all fields of a JSON value, at any depth."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    return value.keys() | keys(list(value.values())) if isinstance(value, dict) else set()
+
+
+def test_every_field_of_results_is_explained_and_no_other(tmp_path):
+    write_png(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8))
+    (tmp_path / "b.png").write_bytes(b"")
+    inspect_paths(Inspector(exported(4), threads=1, mm_per_px=0.1), [tmp_path], tmp_path.with_name("out"))
+    lines = [json.loads(line) for line in (tmp_path.with_name("out") / "results.jsonl").read_text().splitlines()]
+    assert lines[0]["defects"] and lines[0]["reasons"] and "error" in lines[1]
+    section = (ROOT / "docs" / "deploy.md").read_text().split("## What a line holds\n")[1].split("\n## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row.startswith("| `")]
+    told = {word for row in rows for word in re.findall(r"`(\w+)`", row[0])}
+    inside = {
+        word for row in rows if row[0].strip() in ("`view`", "`timing_ms`") for word in re.findall(r"`(\w+)`", row[1])
+    }
+    assert told | inside == keys(lines) | set(COLUMNS)
 
 
 def test_the_table_of_few_labels_is_that_of_the_results():

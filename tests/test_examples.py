@@ -19,6 +19,7 @@ from anet.frame import decide
 from anet.image import write_png
 from anet.runtime.engine import Engine
 from anet.runtime.inspector import Inspector
+from anet.shipped import shipped
 from tests.test_export import SIZE, exported, frames
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +78,11 @@ def test_model_api_reads_a_bundle_and_marks_what_we_mark(picture):
     mask = decide(Engine(exported()).probs(frames(1)[0]), 0.5)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"inclusion: {int(mask.sum())} px"
+
+
+def test_model_api_reads_a_model_that_ships(picture):
+    done = run("model_api_bundle.py", shipped("anet-surface").path, picture)
+    assert done.returncode == 0 and done.stdout.endswith(" px\n"), done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")

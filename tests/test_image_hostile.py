@@ -208,6 +208,18 @@ def test_folders_are_walked_in_order_and_files_given_as_they_are(tmp_path):
     assert [str(p.relative_to(tmp_path)) for p in found] == ["a.tif", "b/1.jpeg", "b/2.PNG", "z.webp", "c.txt"]
 
 
+def test_files_of_a_folder_that_are_no_pictures_by_their_ending_are_told(tmp_path):
+    beside = ["list.CSV", "Thumbs.db", ".hidden.gif", ".git/HEAD", "notes.txt", "run.json"]
+    for name in ("a.png", "b.JFIF", "deep/c.gif", "deep/d.gif", "deep/none", *beside):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    passed = []
+    assert [path.name for path in list_images([tmp_path, tmp_path / "deep" / "c.gif"], passed.append)] == [
+        "a.png", "c.gif",
+    ]  # fmt: skip
+    assert passed == [".jfif", ".gif", ".gif", ""]
+
+
 def test_a_walk_ends_and_opens_nothing_that_is_no_file(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     put(tmp_path / "a", b"", "p.png")

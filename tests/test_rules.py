@@ -1,5 +1,6 @@
 """Rules decide what they say, say why, and are refused with all of their faults at once."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -496,6 +497,22 @@ def test_an_inspector_follows_rules_and_its_results_say_why(tmp_path):
     assert (line["verdict"], line["reasons"]) == ("warn", [warned.reasons[0].to_dict()])
 
 
+def test_a_line_says_by_what_a_picture_was_judged(tmp_path):
+    (tmp_path / "r.toml").write_text(one_rule("max_count = 0"))
+    digest = hashlib.sha256((tmp_path / "r.toml").read_bytes()).hexdigest()[:12]
+    write_png(tmp_path / "a.png", np.zeros((40, 56, 3), np.uint8))
+    shutil.copytree(exported(), tmp_path / "bundle")
+    card = add_rules(tmp_path / "bundle", tmp_path / "r.toml")
+    for name, inspector, judged in (
+        ("plain", Inspector(exported()), [card.threshold, card.min_area_px, None]),
+        ("given", Inspector(exported(), tmp_path / "r.toml", 0.2, 30), [0.2, 30, digest]),
+        ("bundled", Inspector(tmp_path / "bundle"), [card.threshold, card.min_area_px, digest]),
+    ):
+        inspect_paths(inspector, [tmp_path / "a.png"], tmp_path / name)
+        line = json.loads((tmp_path / name / "results.jsonl").read_text())
+        assert [line[key] for key in ("threshold", "min_area_px", "rules")] == judged, name
+
+
 def test_rules_on_a_class_that_the_model_lacks_are_refused_and_the_class_named(tmp_path):
     (tmp_path / "r.toml").write_text(one_rule('classes = ["scratsh"]\nmax_count = 0'))
     with pytest.raises(OptionError, match=r"no class 'scratsh': this model knows inclusion, big scratch, patch"):
@@ -569,7 +586,9 @@ def test_rules_changed_in_a_bundle_are_noticed(bundle, file, name):
     whole = (bundle / name).read_bytes()
     for content in (whole[:-1], whole + b" ", b"", whole[:20] + bytes([whole[20] ^ 1]) + whole[21:]):
         (bundle / name).write_bytes(content)
-        with pytest.raises(AnetError, match="damaged"):
+        with pytest.raises(
+            AnetError, match=f"damaged.*; `anet rules add {bundle} {bundle / RULES}` takes an edited one"
+        ):
             Inspector(bundle)
     (bundle / name).unlink()
     with pytest.raises(AnetError, match="cannot read"):

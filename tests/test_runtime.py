@@ -282,7 +282,7 @@ def test_any_shape_comes_back_in_its_own(inspector, h, w):
 
 def test_the_report_is_plain_json_without_the_mask(inspector):
     record = json.loads(json.dumps(inspector(picture()).to_dict(), allow_nan=False))
-    heads = ["name", "model", "engine", "precision", "h", "w", "verdict"]
+    heads = ["name", "model", "engine", "precision", "threshold", "min_area_px", "rules", "h", "w", "verdict"]
     assert list(record) == [*heads, "reasons", "view", "defects", "timing_ms"]
 
 

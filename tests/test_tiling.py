@@ -500,7 +500,7 @@ def test_options_of_tiles_are_tiles_and_contradictions_are_refused():
 def test_a_picture_of_another_size_than_the_calibration_gets_no_millimetres(tmp_path):
     file = tmp_path / "calibration.json"
     file.write_text('{"mm_per_px": [0.1, 0.2], "h": 40, "w": 50}')
-    scale, size = read_scale(str(file))
+    scale, size, _ = read_scale(str(file))
     assert size == (40, 50) and read_scale("0.05")[1] is None
     inspector = Inspector(exported(), threads=1, mm_per_px=scale, calibrated_px=size)
     report = inspector(noise(0, 40, 50))

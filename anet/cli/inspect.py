@@ -20,9 +20,13 @@ def inspect(
             help="A bundle, or a name of `anet models`; then pictures and folders of them. No MODEL: anet-surface.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for masks, overlays, results.jsonl and defects.csv.")] = Path(
-        "inspected"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for masks, overlays, results.jsonl and defects.csv. Else the first that is free: inspected, "
+            "inspected-2, ..."
+        ),
+    ] = None,
     overlays: Annotated[
         str, typer.Option(help="Of which pictures: found (something to mark, or a rule that fired), all or none.")
     ] = "found",
@@ -50,7 +54,7 @@ def inspect(
     from anet.runtime.inspector import Inspector
     from anet.runtime.measuring.calibrate import read_scale
     from anet.runtime.progress import shown_progress
-    from anet.runtime.results import inspect_paths, print_summary, streams_for
+    from anet.runtime.results import free_out, inspect_paths, print_summary, streams_for
     from anet.runtime.tiling import tiles_of
     from anet.shipped import is_model, model_and_pictures
 
@@ -62,13 +66,20 @@ def inspect(
         raise typer.BadParameter(f"{printable(model)} is a model: name pictures or folders of them after it")
     if said:
         typer.echo(f"anet: {said}", err=True)
-    mm, size = (None, None) if mm_per_px is None else read_scale(mm_per_px)
+    mm, size, warnings = (None, None, ()) if mm_per_px is None else read_scale(mm_per_px)
+    for warning in warnings:
+        typer.echo(f"anet: {warning}", err=True)
     cut = tiles_of(tiles, scale, overlap)
     streams = streams_for(model, paths, threads)
     inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size)
     if inspector.engine.note:
         typer.echo(f"anet: {inspector.engine.note}", err=True)
+    folder = free_out() if out is None else out
     with shown_progress(paths) as progress:
-        summary = inspect_paths(inspector, paths, out, overlays, progress)
+        summary = inspect_paths(inspector, paths, folder, overlays, progress)
     print_summary(summary, console)
+    if out is None:
+        console.print(f"  results: {folder}", highlight=False)
+    if summary.passed:
+        typer.echo(f"anet: {summary.passed_over}", err=True)
     raise typer.Exit(summary.exit_code)

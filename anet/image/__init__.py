@@ -2,7 +2,8 @@
 
 A picture is `(H, W, 3) uint8` RGB everywhere, upright by its EXIF orientation, and read only when its file is complete.
 
-- Formats: PNG, JPEG, BMP, TIFF, WebP, told by content, never by name. Of several pages or frames the first is read.
+- Formats: PNG, JPEG, BMP, TIFF, WebP, told by content. Of several pages or frames the first is read. By name it is told
+  only which files of a folder are read, see `list_images`.
 - Grey is repeated to three channels; a palette gives its colours; 1-bit gives 0 and 255; alpha is dropped, the colour
   channels stay as stored; CMYK and YCCK are converted without a profile (Adobe's inverted values understood); colour
   profiles are not applied; LAB is refused.
@@ -16,14 +17,14 @@ import contextlib
 import ctypes
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from anet.errors import ImageError
-from anet.files import PICTURES, printable, replacing
+from anet.files import BESIDE, PICTURES, printable, replacing
 from anet.image.formats import LIMITS, Clock, Header, Limits, Refused, read_header
 from anet.image.overlay import PALETTE, overlay
 from anet.image.pixels import fingerprint, rgb, stored, upright
@@ -131,12 +132,14 @@ def write_png(path: Path | str, array: np.ndarray, flush: bool = True) -> None:
         stream.writelines(png_pieces(array))
 
 
-def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:
+def list_images(paths: Iterable[Path | str], passed: Callable[[str], None] | None = None) -> Iterator[Path]:
     """Give pictures: files as they are given, folders with all below them, sorted, by suffix.
 
     In folders only regular files count, and links that lead nowhere: reading one says so. Nothing is opened, so FIFOs
-    and devices cannot block. Links are followed, but a folder is not entered again below itself. Raises ImageError
-    naming a path that is missing or cannot be listed.
+    and devices cannot block. Links are followed, but a folder is not entered again below itself. `passed` is called
+    with the ending, lower case, of each file that a folder holds and PICTURES does not: it may be a picture all the
+    same. Hidden ones, and those of BESIDE, are none. Raises ImageError naming a path that is missing or cannot be
+    listed.
     """
     for path in map(Path, paths):
         try:
@@ -144,12 +147,12 @@ def list_images(paths: Iterable[Path | str]) -> Iterator[Path]:
         except (OSError, ValueError) as error:
             raise ImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
         if stat.S_ISDIR(state.st_mode):
-            yield from _walk(path, ())
+            yield from _walk(path, (), passed)
         else:
             yield path
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+def _walk(folder: Path, above: tuple[tuple[int, int], ...], passed: Callable[[str], None] | None) -> Iterator[Path]:
     try:
         state = os.stat(folder)
         with os.scandir(folder) as found:
@@ -160,12 +163,17 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     if here in above:
         return
     for entry in entries:
+        told = None if entry.name.startswith(".") else passed
         nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # left out, its part would have no verdict
         try:
             if not nowhere and entry.is_dir():
-                yield from _walk(Path(entry.path), (*above, here))
+                yield from _walk(Path(entry.path), (*above, here), told)
             elif entry.name.lower().endswith(PICTURES) and (nowhere or entry.is_file()):
                 yield Path(entry.path)
+            elif told and entry.is_file():
+                ending = os.path.splitext(entry.name)[1].lower()
+                if ending not in BESIDE:
+                    told(ending)
         except OSError:
             continue
 

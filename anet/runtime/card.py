@@ -140,12 +140,12 @@ def read_card(folder: Path | str) -> Card:
     return parse_card(read_plain(folder / CARD, LIMITS[".json"], ModelError), printable(folder / CARD))
 
 
-def read_listed(folder: Path | str, card: Card, name: str) -> bytes:
-    """Read a file of a bundle, if it is the one that the card lists. Raises ModelError."""
+def read_listed(folder: Path | str, card: Card, name: str, hint: str = "") -> bytes:
+    """Read a file of a bundle, if it is the one that the card lists. Raises ModelError, with `hint` for another."""
     path = Path(folder) / name
     content = read_plain(path, LIMITS.get(path.suffix, LIMIT), ModelError)
     if sha256(content) != card.files.get(name):
-        raise ModelError(f"{printable(path)} is damaged: its SHA-256 is not the one in {CARD}")
+        raise ModelError(f"{printable(path)} is damaged: its SHA-256 is not the one in {CARD}{hint}")
     return content
 
 

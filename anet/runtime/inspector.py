@@ -65,6 +65,9 @@ class Report:
     reasons: tuple[Reason, ...] = ()  # why not accept: one for each limit of a rule that was broken
     view: View | None = None
     mm_per_px: tuple[float, float] | None = None  # y, x
+    threshold: float | None = None  # that decided the mask
+    min_area_px: int | None = None  # that left smaller regions out
+    rules: str | None = None  # the id of those that judged; None where they came from no file
     make_probs: Callable[[], np.ndarray] | None = field(default=None, repr=False)
 
     def probs(self) -> np.ndarray:
@@ -81,9 +84,8 @@ class Report:
         """Give all but the mask as plain values."""
         timing = {step: round(value, 3) for step, value in self.timing_ms.items()}
         found = [defect.to_dict() for defect in self.defects]
-        head: dict[str, Any] = {"name": self.name, "model": self.model, "engine": self.engine}
-        head |= {"precision": self.precision, "h": self.h, "w": self.w}
-        head["verdict"] = self.verdict
+        names = ("name", "model", "engine", "precision", "threshold", "min_area_px", "rules", "h", "w", "verdict")
+        head: dict[str, Any] = {name: getattr(self, name) for name in names}
         head["reasons"] = [reason.to_dict() for reason in self.reasons]
         head |= {"view": self.view.to_dict()} if self.view else {}
         head |= {"mm_per_px": list(self.mm_per_px)} if self.mm_per_px else {}
@@ -176,8 +178,9 @@ class Inspector:
         times = dict(zip(STEPS, (decode, *times), strict=True))
         times["post"] += (time.perf_counter() - started) * 1000
         by = (self.card.id, self.engine.name, self.engine.precision)
+        settings = (self.mm_per_px, self.threshold, self.min_area_px, self.rules.id)
         return image, Report(
-            name or called, h, w, verdict, defects, times, mask, *by, reasons, view, self.mm_per_px, make_probs
+            name or called, h, w, verdict, defects, times, mask, *by, reasons, view, *settings, make_probs
         )
 
     def many(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Report | AnetError]]:

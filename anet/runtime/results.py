@@ -3,7 +3,7 @@
     OUT/masks/<name>.png       one class: 0 and 255, to be looked at; several: class ids
     OUT/overlays/<name>.png    the picture with what was found, where something was
     OUT/results.jsonl          one line a picture: its report, or `file` and `error`
-    OUT/defects.csv            one row a defect
+    OUT/defects.csv            one row a defect; docs/deploy.md explains the fields of both
 
 The two tables carry `.part` in their names until the run is complete, and are on the disk then. A picture's mask and
 overlay are written before its line: whenever the process ends, what a line names is there. A power cut can lose the
@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ from anet.runtime.inspector import AHEAD_PX, Inspector, Report
 from anet.runtime.settings import settings_for
 
 LINES, ROWS, MASKS, OVERLAYS = "results.jsonl", "defects.csv", "masks", "overlays"
+OUT = "inspected"  # where no folder is given
 FOUND, ALL, NONE = "found", "all", "none"  # which pictures get an overlay
 COLUMNS = (
     "file", "defect", "class_id", "class_name", "score", "mean_score", "area_px", "x0", "y0", "x1", "y1",
     "centroid_y", "centroid_x", "length_px", "width_px", "angle_deg", "touches_border", "model",
     "method", "contrast", "area_mm2", "length_mm", "width_mm",
 )  # fmt: skip
+ENDINGS, OTHERS = 4, "…"  # of files passed over: how many are told apart, and the rest
 TOLD = 3  # errors that the end of a run spells out; all stand in results.jsonl
 LONGEST = 255 - len(".png")  # bytes of a file's name
 
@@ -57,11 +59,17 @@ class Summary:
     warned: int = 0
     fired: dict[str, int] = field(default_factory=dict)  # name of a rule -> pictures on which it fired
     first_errors: tuple[str, ...] = ()  # of at most TOLD pictures: why they could not be inspected
+    passed: dict[str, int] = field(default_factory=dict)  # ending -> files of folders that were no pictures by it
 
     @property
     def exit_code(self) -> int:
         """0: all accepted, 3: warned of some, 1: some rejected, 2: some could not be inspected; the worst counts."""
         return 2 if self.errors else 1 if self.rejected else 3 if self.warned else 0
+
+    @property
+    def passed_over(self) -> str:
+        """One line about the files that were passed over; empty where there are none."""
+        return _passed_over(self.passed)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
@@ -80,7 +88,8 @@ def inspect_paths(
     `overlays` are drawn of pictures where something was "found" (a pixel, or a rule that fired), of "all", or "none":
     of a picture in order, the overlay is a copy, and on a line most are in order.
 
-    A picture that cannot be read gets a line with its error, and the run goes on. `progress` is called after each with
+    A picture that cannot be read gets a line with its error, and the run goes on; what a folder holds under another
+    ending than those of pictures is passed over and counted, see `list_images`. `progress` is called after each with
     the counts so far. Raises OutputError when `out` holds results already or cannot be written, OptionError when it
     lies inside a folder to be inspected or `overlays` is none of the three, ImageError when there is no picture at all.
     On Ctrl-C the lines written so far stay, complete, in the `.part` files, and the KeyboardInterrupt says so.
@@ -89,16 +98,23 @@ def inspect_paths(
     if overlays not in (FOUND, ALL, NONE):
         raise OptionError(f"no overlays {printable(str(overlays))!r:.80}: {FOUND}, {ALL} or {NONE} would work")
     _check_out(paths, out, inspector.bundle)
-    pictures = _not_ours(list_images(paths), out)
+    passed = Counter()
+
+    def pass_over(ending: str) -> None:
+        passed[ending if ending in passed or len(passed) < ENDINGS else OTHERS] += 1
+
+    pictures = _not_ours(list_images(paths, pass_over), out)
     first = next(pictures, None)
     if first is None:
-        raise ImageError(f"no picture found in {', '.join(printable(path) for path in paths)}")
+        found = f"no picture found in {', '.join(printable(path) for path in paths)}"
+        raise ImageError("; ".join(filter(None, (found, _passed_over(passed)))))
     started, counts, fired, why = time.perf_counter(), Counter(), Counter(), []
 
     def so_far() -> Summary:
         accepted, rejected, errors, warned = (counts[outcome] for outcome in ("accept", "reject", "error", "warn"))
         seconds = time.perf_counter() - started
-        return Summary(counts.total(), accepted, rejected, errors, seconds, warned, dict(fired), tuple(why))
+        told = dict(fired), tuple(why), dict(passed)
+        return Summary(counts.total(), accepted, rejected, errors, seconds, warned, *told)
 
     with Lines(out / LINES) as lines, Lines(out / ROWS) as rows:
         rows.write(csv_text([COLUMNS]))
@@ -147,6 +163,14 @@ def print_summary(summary: Summary, console: Any) -> None:
         console.print(f"  error: {text}", highlight=False, markup=False, soft_wrap=True)
     if more := summary.errors - len(summary.first_errors):
         console.print(f"  and {more} errors more, each in {LINES}", highlight=False)
+    if summary.passed:
+        console.print(f"  {summary.passed_over}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _passed_over(passed: dict[str, int]) -> str:
+    files, endings = sum(passed.values()), [printable(ending) or "no ending" for ending in passed]
+    what = f"{files} files passed over by their ending" if files > 1 else "1 file passed over by its ending"
+    return f"{what} ({', '.join(endings)})" if files else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,11 +257,20 @@ def _line(content: dict[str, Any]) -> str:
     return PACK(content) + "\n"
 
 
+def free_out() -> Path:
+    """Give the first of `inspected`, `inspected-2`, … that holds no results, not even those of a run cut off."""
+    return next(path for path in map(Path, chain([OUT], (f"{OUT}-{n}" for n in count(2)))) if not _taken(path))
+
+
+def _taken(out: Path) -> list[str]:
+    """Give the names of results that a folder holds."""
+    ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
+    return [name for name in ours if os.path.lexists(out / name)]
+
+
 def _check_out(paths: list[Path], out: Path, bundle: Path) -> None:
     """Refuse a folder that holds results, lies among the pictures or in the model. Raises OutputError, OptionError."""
-    ours = (LINES, LINES + ".part", ROWS, ROWS + ".part", MASKS, OVERLAYS)
-    taken = [name for name in ours if os.path.lexists(out / name)]
-    if taken:
+    if taken := _taken(out):
         raise OutputError(f"{printable(out)} holds results already ({', '.join(taken)}): give another folder (--out)")
     target = out.resolve()
     for path, what in (*((path, "which is inspected") for path in paths), (bundle, "the model")):

@@ -49,34 +49,39 @@ def scale_of(mm_per_px: Any) -> tuple[float, float] | None:
     return float(both[0]), float(both[1])
 
 
-def read_scale(text: str) -> tuple[tuple[float, float], tuple[int, int] | None]:
-    """Read `0.05`, `0.05,0.048` (y, x) or a file of `anet calibrate`: mm per pixel (y, x), and its picture's (h, w).
+def read_scale(text: str) -> tuple[tuple[float, float], tuple[int, int] | None, tuple[str, ...]]:
+    """Read `0.05`, `0.05,0.048` (y, x) or a file of `anet calibrate`: mm per pixel (y, x), picture (h, w), warnings.
 
-    Numbers come with no picture. What can be read as numbers is no file, whatever the folder holds. Raises OptionError.
+    Numbers come with no picture. What can be read as numbers is no file, whatever the folder holds. The warnings, a
+    line each, are those that `anet calibrate` gave. Raises OptionError.
     """
+    size, warnings = None, ()
     try:
-        numbers, size = [float(part) for part in text.split(",")], None
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        numbers, size = _from_file(Path(text))
+        numbers, size, warnings = _from_file(Path(text))
     scale = scale_of(numbers * 2 if len(numbers) == 1 else numbers)
     assert scale is not None
-    return scale, size
+    return scale, size, warnings
 
 
-def _from_file(path: Path) -> tuple[list[Any], tuple[int, int] | None]:
+def _from_file(path: Path) -> tuple[list[Any], tuple[int, int] | None, tuple[str, ...]]:
     name = printable(path)
     if not os.path.isfile(path):
         raise OptionError(f"mm per pixel: {name} is neither a number, nor two (y,x), nor a file of `anet calibrate`")
     try:
         facts = json.loads(read_plain(path, 2**20, OptionError))
-        found, size = facts["mm_per_px"], (facts.get("h"), facts.get("w"))
+        found, size, warnings = facts["mm_per_px"], (facts.get("h"), facts.get("w")), facts.get("warnings", [])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise OptionError(f"{name} is no calibration file: `anet calibrate` writes one") from error
     if not isinstance(found, list) or len(found) != 2:
         raise OptionError(f"{name} is no calibration file: its mm_per_px must be two numbers, y and x")
     if size != (None, None) and not all(type(side) is int and side > 0 for side in size):
         raise OptionError(f"{name} is no calibration file: its h and w must be the picture's, in pixels")
-    return found, None if size == (None, None) else size
+    if not isinstance(warnings, list) or not all(isinstance(one, str) for one in warnings):
+        raise OptionError(f"{name} is no calibration file: its warnings must be texts")
+    said = tuple(f"{name}: {printable(one)}" for one in warnings)
+    return found, None if size == (None, None) else size, said
 
 
 def read_squares(text: str) -> tuple[int, int]:

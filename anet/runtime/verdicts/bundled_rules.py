@@ -25,7 +25,12 @@ def bundled_rules(folder: Path | str, card: Card) -> Rules | None:
             hint = "it would not be looked at; `anet rules add` makes it part of the bundle"
             raise ModelError(f"{printable(folder / RULES)} is not listed in {CARD}: {hint}")
         return None
-    return sound(*parse_rules(read_listed(folder, card, RULES), lambda name: read_listed(folder, card, name)), RULES)
+    again = f"`anet rules add {printable(folder)} {printable(folder / RULES)}` takes an edited one in"
+
+    def read(name: str) -> bytes:
+        return read_listed(folder, card, name, f"; {again}")
+
+    return sound(*parse_rules(read(RULES), read), RULES)
 
 
 def add_rules(bundle: Path | str, path: Path | str) -> Card:

@@ -64,11 +64,13 @@ class Reason:
 class Rules:
     """All rules of a file, in its order; every one that fires gives its reasons, and the worst action is the verdict.
 
-    `source` says in messages where they are from.
+    `source` says in messages where they are from; `id` are the first 12 digits of their file's SHA-256, None without a
+    file.
     """
 
     rules: tuple[Rule, ...]
     source: str = "rules"
+    id: str | None = None
 
     def decide(
         self, defects: Sequence[Defect], mask: np.ndarray, mm_per_px: Scale = None

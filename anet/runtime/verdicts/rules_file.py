@@ -4,7 +4,7 @@ import difflib
 import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from anet.errors import AnetError, OptionError
-from anet.files import printable, read_plain
+from anet.files import printable, read_plain, sha256
 from anet.image import decode_mask
 from anet.runtime.verdicts.rules import DISTANCES, LEAST, LIMITS, Rule, Rules
 from anet.runtime.verdicts.zones import Points, Zone, polygon_faults
@@ -58,7 +58,7 @@ def sound(rules: Rules | None, faults: Sequence[Fault], name: str) -> Rules:
     if rules is None:
         more = f" (and {len(errors) - 1} more: `anet rules check` lists them)" if len(errors) > 1 else ""
         raise OptionError(f"{name}: {errors[0]}{more}")
-    return Rules(rules.rules, name)
+    return replace(rules, source=name)
 
 
 def parse_rules(content: bytes, read: Read) -> tuple[Rules | None, tuple[Fault, ...]]:
@@ -71,7 +71,7 @@ def parse_rules(content: bytes, read: Read) -> tuple[Rules | None, tuple[Fault, 
     reader = _Reader(read)
     rules = reader.rules(table)
     broken = any(fault.level == "error" for fault in reader.faults)
-    return None if broken else Rules(tuple(rules)), tuple(reader.faults)
+    return None if broken else Rules(tuple(rules), id=sha256(content)[:12]), tuple(reader.faults)
 
 
 def class_faults(rules: Rules, class_names: Sequence[str]) -> Iterator[Fault]:
