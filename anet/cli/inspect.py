@@ -80,6 +80,4 @@ def inspect(
     print_summary(summary, console)
     if out is None:
         console.print(f"  results: {folder}", highlight=False)
-    if summary.passed:
-        typer.echo(f"anet: {summary.passed_over}", err=True)
     raise typer.Exit(summary.exit_code)
