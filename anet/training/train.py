@@ -16,6 +16,7 @@ from rich.console import Console
 from anet.data import load, split
 from anet.data.dataset import PARTS, Dataset, Split, usual_side
 from anet.data.few import fewer, lacking
+from anet.data.fine import too_fine
 from anet.errors import AnetError, DataError, ImageError, ModelError, OptionError
 from anet.files import printable
 from anet.frame import Frame
@@ -247,8 +248,9 @@ def describe(console: Console, plan: Plan, folder: Path, dataset: Dataset, parts
         soft_wrap=True,
     )
     defects = {part: sum(not sample.sound for sample in parts.part(part)) for part in PARTS}
-    if few := "; ".join(text for _, text in lacking(defects)):
-        console.print(f"warning: {few}", highlight=False, soft_wrap=True)
+    few = "; ".join(text for _, text in lacking(defects))
+    for text in filter(None, (few, too_fine((*parts.train, *parts.val), dataset.classes, plan.size))):
+        console.print(f"warning: {text}", highlight=False, soft_wrap=True)
     if start and plan.init:
         left = start.left(dataset.class_names)
         text = f", all but {len(left)} weights of the last layer, whose classes are others" if left else ""
