@@ -580,7 +580,7 @@ def test_ten_thousand_pictures_take_no_more_memory_than_ten(tmp_path, monkeypatc
 
     monkeypatch.setattr(results, "atomic_write", lambda *_: None)
     many = (tmp_path / f"{number}.png" for number in range(10_000))
-    monkeypatch.setattr(results, "list_images", lambda _: many)
+    monkeypatch.setattr(results, "list_images", lambda *_: many)
     assert inspect_paths(Stub(), [tmp_path / "absent"], tmp_path / "out").pictures == 10_000
 
 
