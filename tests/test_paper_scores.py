@@ -99,9 +99,8 @@ def test_the_papers_claims_follow_from_its_own_tables():
 
 def test_the_papers_claims_that_its_own_tables_refute():
     large = [name for name in PRINTED if name not in ("anet", *LIGHT)]
-    enet, topformer, mine = (PRINTED[name] for name in ("enet", "topformer", "anet"))
+    enet, mine = PRINTED["enet"], PRINTED["anet"]
     assert enet.params_m < mine.params_m and enet.flops_g[224] < mine.flops_g[224]  # "much fewer ... than all"
-    assert topformer.flops_g[224] < mine.flops_g[224]
     assert min(large, key=lambda name: PRINTED[name].params_m) == "lsa-net"  # "SegNet ... minimum parameters"
     assert min(large, key=lambda name: PRINTED[name].flops_g[224]) == "swin-unet"  # "FCN ... lowest FLOPs"
     assert PRINTED["topformer"].flops_g[224] < PRINTED["anet"].flops_g[224]  # "lower than other small models"

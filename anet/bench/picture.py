@@ -1,6 +1,7 @@
 """How figures look and become files, and the bars of the paper's Fig. 9 from a measurement of this machine."""
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,18 @@ def save(figure: Any, path: Path) -> Path:
     return path
 
 
+def rate_bars(
+    axes: Any, rates: Sequence[tuple[float, ...]], colours: Sequence[str], form: str, size: float | None = None
+) -> None:
+    """Draw bars of rates (middle, low, high), each with its number in `size` points; lines where there is a spread."""
+    places = range(len(rates))
+    spread = [(rate - low, high - rate) for rate, low, high in rates]
+    lines = {"yerr": tuple(zip(*spread, strict=True)), "error_kw": {"elinewidth": 0.8, "ecolor": "#404040"}}
+    axes.bar(places, [rate for rate, _, _ in rates], color=colours, **(lines if any(map(any, spread)) else {}))
+    for place, (rate, _, high) in zip(places, rates, strict=True):
+        axes.annotate(form.format(rate), (place, high), ha="center", va="bottom", fontsize=size)
+
+
 def label_bars(axes: Any, labels: list[str], title: str, size: float | None = None) -> None:
     """Give bars of pictures per second their names, in `size` points, a title and lines to read them by."""
     axes.set_xticks(range(len(labels)), labels, fontsize=size)
@@ -68,13 +81,8 @@ def label_bars(axes: Any, labels: list[str], title: str, size: float | None = No
 
 
 def _panel(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
-    rates = [1000 / row["ms"]["median"] for row in rows]
-    low = [rate - 1000 / row["ms"]["high"] for rate, row in zip(rates, rows, strict=True)]
-    high = [1000 / row["ms"]["low"] - rate for rate, row in zip(rates, rows, strict=True)]
+    rates = [tuple(1000 / row["ms"][key] for key in ("median", "high", "low")) for row in rows]
     colours = [PLAIN if row["name"] == "plain" else COLOURS.get(row["network"], OTHER) for row in rows]
-    places = range(len(rows))
-    axes.bar(places, rates, color=colours, yerr=(low, high), error_kw={"elinewidth": 0.8, "ecolor": "#404040"})
-    for place, rate, above in zip(places, rates, high, strict=True):
-        axes.annotate(f"{rate:.0f}", (place, rate + above), ha="center", va="bottom")
+    rate_bars(axes, rates, colours, "{:.0f}")
     labels = ["A-Net, plain\nconversion" if row["name"] == "plain" else row["name"].replace(" ", "\n") for row in rows]
     label_bars(axes, labels, title)

@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anet.bench.picture import COLOURS, OTHER, label_bars, new_figure, style
+from anet.bench.picture import COLOURS, OTHER, PANELS, label_bars, new_figure, rate_bars, style
 from anet.bench.show import read_record
 from anet.errors import DataError
 from anet.files import printable
 from anet.paper.figures import Drawn, under
 from anet.paper.published_scores import FPS, FPS_MACHINES, TITLES
 from anet.provenance import machine
-
-MODES = {"latency": "one picture after the other", "throughput": "many pictures at once"}
 
 
 def figure_9(speed: Path, others: Sequence[Path] = ()) -> Drawn:
@@ -22,7 +20,7 @@ def figure_9(speed: Path, others: Sequence[Path] = ()) -> Drawn:
     """
     result = read_record(Path(speed))
     where, size = result["machine"], result["size"]
-    found = {mode: _rates(result["rows"], mode) for mode in MODES}
+    found = {title: _rates(result["rows"], mode, threads) for mode, threads, title in PANELS}
     said = [
         f"Here: {where['cpu']}, {where['cores']} cores, {size[0]} x {size[1]}; {Path(speed).name}. A bar is plain "
         "A-Net's rate times the median ratio to it, round by round; lines are 5–95 % of the rounds. All but "
@@ -39,8 +37,8 @@ def figure_9(speed: Path, others: Sequence[Path] = ()) -> Drawn:
         for place, name in enumerate(FPS_MACHINES):
             rates = {network: (fps[place],) * 3 for network, fps in FPS.items()}
             _bars(panels[place][0], rates, f"printed: {name}", "{:.1f}")
-        for place, (mode, title) in enumerate(MODES.items()):
-            _bars(panels[place][1], found[mode], f"here: {title}", "{:.0f}")
+        for place, (title, rates) in enumerate(found.items()):
+            _bars(panels[place][1], rates, f"here: {title}", "{:.0f}")
         under(figure, said)
     return Drawn(figure, tuple(said))
 
@@ -65,9 +63,9 @@ def records(results: Path) -> list[Path]:
     return [path for _, path in sorted(found, key=lambda one: one[0], reverse=True)]
 
 
-def _rates(rows: Sequence[dict[str, Any]], mode: str) -> dict[str, tuple[float, float, float]]:
+def _rates(rows: Sequence[dict[str, Any]], mode: str, threads: int) -> dict[str, tuple[float, float, float]]:
     """Give pictures/s (middle, low, high) of Fig. 9's networks by plain OpenVINO, and of the fastest bundle."""
-    mine = {row["name"]: row for row in rows if row["mode"] == mode and row["threads"] == 0}
+    mine = {row["name"]: row for row in rows if (row["mode"], row["threads"]) == (mode, threads)}
     names = {network: next((name for name in (f"{network} f32", network) if name in mine), None) for network in FPS}
     rates = {network: _rate(mine[name], mine) for network, name in names.items() if name}
     bundles = {name: _rate(row, mine) for name, row in mine.items() if row.get("trained")}  # all else is untrained
@@ -86,13 +84,6 @@ def _rate(row: dict[str, Any], mine: Mapping[str, dict[str, Any]]) -> tuple[floa
 
 
 def _bars(axes: Any, rates: Mapping[str, tuple[float, float, float]], title: str, form: str) -> None:
-    places = range(len(rates))
-    middle = [rate for rate, _, _ in rates.values()]
-    spread = [(rate - low, high - rate) for rate, low, high in rates.values()]
-    lines = {"yerr": tuple(zip(*spread, strict=True)), "error_kw": {"elinewidth": 0.8, "ecolor": "#404040"}}
-    colours = [COLOURS.get(name, OTHER) for name in rates]
-    axes.bar(places, middle, color=colours, **(lines if any(map(any, spread)) else {}))
-    for place, (rate, _, high) in enumerate(rates.values()):
-        axes.annotate(form.format(rate), (place, high), ha="center", va="bottom", fontsize=8)
+    rate_bars(axes, list(rates.values()), [COLOURS.get(name, OTHER) for name in rates], form, 8)
     labels = [TITLES.get(name, name.replace("anet ", "A-Net\n").replace("bundle ", "")) for name in rates]
     label_bars(axes, labels, title, 7)

@@ -66,11 +66,6 @@ class Summary:
         """0: all accepted, 3: warned of some, 1: some rejected, 2: some could not be inspected; the worst counts."""
         return 2 if self.errors else 1 if self.rejected else 3 if self.warned else 0
 
-    @property
-    def passed_over(self) -> str:
-        """One line about the files that were passed over; empty where there are none."""
-        return _passed_over(self.passed)
-
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
         return asdict(self)
@@ -164,7 +159,7 @@ def print_summary(summary: Summary, console: Any) -> None:
     if more := summary.errors - len(summary.first_errors):
         console.print(f"  and {more} errors more, each in {LINES}", highlight=False)
     if summary.passed:
-        console.print(f"  {summary.passed_over}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {_passed_over(summary.passed)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _passed_over(passed: dict[str, int]) -> str:
