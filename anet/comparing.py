@@ -10,8 +10,9 @@ import numpy as np
 from anet.data import known
 from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import at_size, how, markdown, read_some, recipe_and_devices, trained_like, where
+from anet.results import at_size, how, read_some, recipe_and_devices, trained_like, where
 from anet.scoring.paired import CONFIDENCE, paired
+from anet.tables import markdown
 
 Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
 SAID = {1: "ahead", -1: "behind", 0: "not told apart"}

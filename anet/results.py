@@ -1,4 +1,4 @@
-"""`results/`, the ledger: one JSON file a finished run, where each lies, and the tables that are printed from them.
+"""`results/`, the ledger: one JSON file a finished run, where each lies, and which may stand in one table.
 
 `<data>/<task>/<protocol>/<network>-<recipe>-s<seed>.json`; whatever is not the usual stands in the name, see `place`.
 Format 2 is written by `anet study`: scores on test and validation. Format 1, of `anet eval`, has those of one part.
@@ -6,7 +6,6 @@ Format 2 is written by `anet study`: scores on test and validation. Format 1, of
 
 import json
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,6 @@ HEAD = (
     "data", "task", "protocol", "network", "recipe", "epochs", "seed", "IoU", "IoU, mean of pictures", "Dice",
     "precision", "recall", "escapes", "test pictures",
 )  # fmt: skip
-SUMMARY_HEAD = (
-    "data", "task", "protocol", "network", "recipe", "epochs", "batch", "size", "seeds", "IoU", "IoU, mean of pictures",
-    "boundary F", "Dice", "precision", "recall",
-)  # fmt: skip
-BY_TASK_HEAD = ("split", "network", "recipe")
 
 
 def place(
@@ -112,73 +106,9 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
         model["network"], how(content), f"{recipe['epochs']} (best {model['epoch']}){at_size(content)}",
         str(model["seed"]),
-        *(_cell([percent(content, key)]) for key in keys),
+        *(mean_cell([percent(content, key)]) for key in keys),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
-
-
-def table(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
-    """Give all results below `folder` as a Markdown table, sorted by path; see `read_some`. Raises DataError."""
-    return markdown(HEAD, map(row, read_some(folder, say)))
-
-
-def summary(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
-    """Give a Markdown table with a row for all seeds of a run: mean ± standard deviation. Raises DataError.
-
-    Two runs are of one row when they differ in nothing but their seed; the standard deviation is that of a sample.
-    Where a task has results on pictures or labels of several digests, these stand beside the data's name.
-    """
-    rows, digests = defaultdict(list), defaultdict(set)
-    for content in read_some(folder, say):
-        rows[_training(content), content["data"]["digest"], start_digest(content)].append(content)
-        digests[where(content)[:2]].add(content["data"]["digest"])
-    keys = ("iou", "iou_mean_pictures", "boundary_f", "dice", "precision", "recall")
-    cells = (
-        (
-            head[0] + f" ({digest[:8]})" * (len(digests[head[:2]]) > 1),
-            *head[1:],
-            str(len({one["model"]["seed"] for one in same})),
-            *(_cell([percent(one, k) for one in same]) for k in keys),
-        )
-        for (head, digest, _), same in rows.items()
-    )
-    return markdown(SUMMARY_HEAD, cells)
-
-
-def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str:
-    """Give a Markdown table with a column for each task: IoU, mean ± standard deviation, and how many seeds it is of.
-
-    Trainings with few labels, or on smaller pictures than others of their task, have no cell. Of trainings that differ
-    in epochs, batch or digest of the data, a cell is of the longest, then of that with the most seeds, and names its
-    epochs where they are fewer than others' of its column: `summary` shows them all. Raises DataError.
-    """
-    trained: dict[tuple, dict[tuple, list]] = defaultdict(lambda: defaultdict(list))
-    for content in read_some(folder, say):
-        model, recipe = content["model"], content["model"]["recipe"]
-        if content["split"].get("pictures", model.get("pictures")):
-            continue
-        data, task, split = where(content)
-        numbers = (model["size"], recipe["epochs"], recipe["batch"], content["data"]["digest"])
-        trained[(data, task), (split, model["network"], how(content))][numbers].append(content)
-    most: dict[tuple, tuple[int, int]] = {}  # of each column: size, and epochs at that size
-    for (column, _), kinds in trained.items():
-        most[column] = max([most.get(column, (0, 0)), *(numbers[:2] for numbers in kinds)])
-    columns = sorted(most)
-    rows: dict[tuple, dict[tuple, str]] = defaultdict(dict)
-    for (column, head), kinds in sorted(trained.items()):
-        (size, epochs, *_), same = max(kinds.items(), key=lambda kind: (*kind[0][:2], len(kind[1])))
-        if size == most[column][0]:
-            fewer = f", {epochs} epochs" * (epochs < most[column][1])
-            rows[head][column] = f"{_cell([percent(one, 'iou') for one in same])} ({len(same)}{fewer})"
-    head = (*BY_TASK_HEAD, *(f"{data}, {task}" for data, task in columns))
-    return markdown(head, ((*row, *(cells.get(one, "–") for one in columns)) for row, cells in sorted(rows.items())))
-
-
-def _training(content: dict[str, Any]) -> tuple[str, ...]:
-    """Give what all seeds of a run share, as the first cells of SUMMARY_HEAD."""
-    model, recipe = content["model"], content["model"]["recipe"]
-    numbers = (recipe["epochs"], recipe["batch"], model["size"])
-    return (*where(content), model["network"], how(content), *map(str, numbers))
 
 
 def where(content: dict[str, Any]) -> tuple[str, str, str]:
@@ -242,7 +172,7 @@ def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> l
     own = {}  # of two files of one training and seed, that of `anet study` counts
     for name, content in sorted(tested.items(), key=lambda item: -item[1]["format"]):
         its = (content["data"]["digest"], start_digest(content), content["model"]["seed"])
-        own.setdefault((*_training(content), *its), name)
+        own.setdefault((*training_of(content), *its), name)
     kept = {name: content for name, content in tested.items() if name in own.values()}
     for why, left in (
         ("no test part, or pictures that were trained on", found.keys() - tested.keys()),
@@ -255,15 +185,17 @@ def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> l
     return list(kept.values())
 
 
-def _cell(values: list[float | None]) -> str:
+def training_of(content: dict[str, Any]) -> tuple[str, ...]:
+    """Give what all seeds of a run share, as cells: data, task, split, network, how, epochs, batch, size."""
+    model, recipe = content["model"], content["model"]["recipe"]
+    numbers = (recipe["epochs"], recipe["batch"], model["size"])
+    return (*where(content), model["network"], how(content), *map(str, numbers))
+
+
+def mean_cell(values: list[float | None]) -> str:
     """Give the mean of what is known, with its spread where there are several."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
     spread = f" ± {statistics.stdev(known):.1f}" if len(known) > 1 else ""
     return f"{statistics.fmean(known):.1f}{spread}"
-
-
-def markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Give a Markdown table."""
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ("---",) * len(head), *rows))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anet.comparing import against
 from anet.files import atomic_write
-from anet.results import by_task, table
+from anet.tables import by_class, by_task, table
 
 ROOT = Path(__file__).parent.parent
 PAGES, RESULTS = (ROOT / "README.md", ROOT / "docs" / "results.md"), ROOT / "results"
@@ -15,6 +15,7 @@ BLOCK = re.compile(r"(<!-- printed by `(anet results.*?)` -->\n).*?(<!-- end of 
 TABLES: dict[str, Callable[[Path], str]] = {
     "anet results": table,
     "anet results --by-task": by_task,
+    "anet results --by-class": by_class,
     "anet results --against anet": partial(against, network="anet"),
 }
 

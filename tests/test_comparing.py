@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from anet.comparing import against
 from anet.errors import DataError, OptionError
-from anet.results import by_task, read, summary, table
+from anet.results import read
 from anet.scoring.paired import FEWEST, Difference, paired
+from anet.tables import by_class, by_task, summary, table
 from tests.test_cli import anet
 from tests.test_examples import load
 
@@ -236,6 +237,23 @@ def test_a_column_for_each_task_holds_the_longest_training_with_all_labels(tmp_p
         [split, "unet", name, "68.4 (1, 3 epochs)", "–"],
     ]
     assert by_task(tmp_path).startswith("| split | network | recipe | sd900, inclusion | sd900, patches |")
+
+
+def test_a_column_for_each_class_of_trainings_with_several(tmp_path):
+    put(tmp_path, "binary", "anet", seed=7)
+    with pytest.raises(DataError, match="no result with several classes"):
+        by_class(tmp_path)
+    several = {"class_names": ["background", "pit", "crack"]}
+    for seed, iou in enumerate(([0.9, 0.5, 0.7], [0.9, 0.3, None])):
+        put(tmp_path, f"s{seed}", "anet", model=several, scores={"iou": iou, "miou_with_background": 0.7}, seed=seed)
+    put(tmp_path, "other", "anet", model={"class_names": ["background", "crack", "dent"]},
+        scores={"iou": [0.9, 0.2, 0.4], "miou_with_background": None}, data={"name": "elsewhere"})  # fmt: skip
+    head, _, *rows = by_class(tmp_path).splitlines()
+    assert head.endswith("| seeds | crack | dent | pit | mIoU | mIoU with background |")
+    assert [row.split(" | ", 8)[8] for row in rows] == [
+        "1 | 20.0 | 40.0 | – | 30.0 | – |",
+        "2 | 70.0 | – | 40.0 ± 14.1 | 45.0 ± 21.2 | 70.0 ± 0.0 |",
+    ]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])

@@ -38,8 +38,9 @@ ARROWS: dict[str, set[str]] = {
     "study": PEOPLE | {"nets", "training", "runtime", "models", "evaluation", "results"},
     "bench": PEOPLE | {"nets", "training", "export", "runtime"},
     "models": BELOW | {"results", "shipped"},
-    "comparing": PEOPLE | {"results"},
+    "comparing": PEOPLE | {"results", "tables"},
     "results": GROUND | {"training"},  # its recipes: what a run had otherwise than they say now
+    "tables": GROUND | {"results"},
     "evaluation": BELOW | {"models"},
     "operating": BELOW | {"models", "evaluation"},
     "auditing": BELOW | {"models", "evaluation"},
@@ -47,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "pipeline": BELOW | {"models", "evaluation", "results", "shipped"},
     "cli": BELOW
     | {"auditing", "comparing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results"}
-    | {"study", "paper"},
+    | {"study", "paper", "tables"},
     "__init__": set(),
     "__main__": {"cli"},
 }
@@ -218,7 +219,7 @@ def test_nothing_that_the_base_install_offers_imports_torch():
     names = (
         "anet", "anet.cli", "anet.data", "anet.data.audit", "anet.data.convert", "anet.data.synthetic",
         "anet.scoring.evaluate", "anet.scoring.report", "anet.evaluation", "anet.models", "anet.operating",
-        "anet.pipeline", "anet.results", "anet.runtime.results", "anet.runtime.inspector",
+        "anet.pipeline", "anet.results", "anet.tables", "anet.runtime.results", "anet.runtime.inspector",
     )  # fmt: skip
     python(
         "import importlib, sys\n"

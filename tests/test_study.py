@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from anet import cli
 from anet.errors import DataError, ModelError, OptionError, TrainingError
-from anet.results import APART, place, read, read_all, row, summary, table
+from anet.results import APART, place, read, read_all, row
 from anet.study import child
 from anet.study.check import check_plan
 from anet.study.child import BUSY, DONE, FAILED, Job
@@ -28,6 +28,7 @@ from anet.study.plan import Run, look_at_plan, read_plan
 from anet.study.score import _training, name_of, score_run
 from anet.study.show import Estimate, device_here, measured, print_lines, show_plan, work
 from anet.study.work import Settings, environment, make_slots, run_plan
+from anet.tables import summary, table
 from anet.training.recipes import STRONG
 from anet.training.run import read_plan as read_run
 from anet.training.train import train

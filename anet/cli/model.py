@@ -180,15 +180,18 @@ def results(
     tasks: Annotated[
         bool, typer.Option("--by-task", help="One row for all seeds and tasks of a training: IoU, mean ± deviation.")
     ] = False,
+    classes: Annotated[
+        bool, typer.Option("--by-class", help="Trainings with several classes of defects: the IoU of each, and mIoU.")
+    ] = False,
 ) -> None:
     """Print the table of all results on held-out pictures as Markdown; what is left out is told on stderr."""
     from anet.comparing import against
-    from anet.results import by_task, summary, table
+    from anet.tables import by_class, by_task, summary, table
 
-    asked = {"--summary": seeds, "--against": network, "--by-task": tasks}
+    asked = {"--summary": seeds, "--against": network, "--by-task": tasks, "--by-class": classes}
     if sum(map(bool, asked.values())) > 1:
         names = " and ".join(name for name, given in asked.items() if given)
         raise OptionError(f"{names} are tables of their own: give one of them")
     say = partial(typer.echo, err=True)
-    one = by_task if tasks else summary if seeds else table
+    one = by_task if tasks else by_class if classes else summary if seeds else table
     print(against(folder, network, say) if network else one(folder, say), end="")
