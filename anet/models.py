@@ -100,7 +100,7 @@ def open_model(path: Path, threads: int = 0, engine: str | None = None, precisio
 
 def _line(predictor: "Predictor", facts: "Facts") -> Callable[[np.ndarray], np.ndarray]:
     """Give the function from a picture to the probabilities by which a bundle of this training would judge it."""
-    kept = ("network", "class_names", "channels", "mean", "std", "picture_px")
+    kept = ("network", "class_names", "channels", "mean", "std", "picture_px", "large_px")
     sides = dict.fromkeys(("h", "w", "train_px"), facts.size)
     card = Card(**{name: getattr(facts, name) for name in kept}, **sides, threshold=0.5, min_area_px=0)
 
@@ -151,7 +151,7 @@ def open_trained(path: Path | str) -> "tuple[nn.Module, Facts, Path]":
     network.load_state_dict(tensors, strict=False)  # all but counters are there: `weights_of` saw to it
     facts = Facts(
         card.network, card.class_names, card.train_px or max(card.h, card.w), card.mean, card.std, card.threshold,
-        card.min_area_px, card.provenance, card.picture_px,
+        card.min_area_px, card.provenance, card.picture_px, card.large_px,
     )  # fmt: skip
     return network.eval(), facts, path
 

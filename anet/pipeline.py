@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from anet.data import Dataset, Sample, Split, load, split
-from anet.data.dataset import usual_side
+from anet.data.dataset import usual_sides
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_replaceable, check_writable, printable, write_json
@@ -118,10 +118,10 @@ def export_run(
         assert plan  # refused above where there is none
         refined = refine(network, plan, facts, parts, show=show)
     facts = with_point_of(target, facts)  # after the minutes of refining: from here on `export_bundle` sees a change
-    card_facts = {key: value for key, value in facts.to_dict().items() if key != "size"}
-    card_facts |= {"h": h, "w": w, "train_px": facts.size}
-    # what the model was trained with, not what proves it now: decides which pictures are cut, and at which scale
-    card_facts["picture_px"] = facts.picture_px or usual_side(parts.train)
+    card_facts = {**facts.to_dict(), "h": h, "w": w, "train_px": facts.size}
+    del card_facts["size"]
+    if not facts.picture_px:  # else what it was trained with, not what proves it now: decides how pictures are cut
+        card_facts["picture_px"], card_facts["large_px"] = usual_sides(parts.train)
     if "int8" in formats:
         card_facts["provenance"] = {**facts.provenance, "int8": int8}
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from rich.console import Console
 
 from anet.data import load
+from anet.data.dataset import Sample, usual_sides
 from anet.errors import DataError
 from anet.evaluation import check_fit, evaluate_model
 from anet.image import write_png
 from anet.models import open_model
 from anet.operating import choose_operating
 from anet.pipeline import export_run
-from anet.runtime.card import CARD, read_card
+from anet.runtime.card import CARD, PAGE, read_card
+from anet.runtime.cutting import grid_for
 from anet.runtime.inspector import Inspector
 from anet.runtime.settings import Settings, write_settings
 from anet.runtime.verdicts.bundled_rules import add_rules
@@ -126,7 +131,20 @@ def test_another_export_keeps_the_scale_whatever_proves_it_and_in_whichever_form
     assert card.picture_px == open_picture_px(run)
     for name, source in (("from-run", run), ("from-bundle", tmp_path / "own")):
         other = export_run(source, tmp_path / name, ("openvino", "onnx"), data=pictures)[1]
-        assert (other.picture_px, other.train_px) == (card.picture_px, card.train_px)
+        assert (other.picture_px, other.large_px, other.train_px) == (card.picture_px, card.large_px, card.train_px)
+
+
+def test_pictures_of_many_sizes_are_looked_at_as_they_were_learnt(tmp_path):
+    data = make_set(tmp_path / "data")
+    for path in (data / place / "train" / f"{number}.png" for place in ("images", "masks") for number in (0, 4)):
+        with Image.open(path) as image:  # two of eight are twice as large
+            twice = image.resize((128, 128), Image.Resampling.NEAREST)
+        twice.save(path)
+    run = train(tiny(data, tmp_path / "runs", epochs=1), Console(quiet=True))
+    card = export_run(run, tmp_path / "bundle")[1]
+    assert (card.picture_px, card.large_px) == (64, 128)
+    assert grid_for(card, 128, 128) is None and grid_for(card, 256, 256) is not None
+    assert "median picture 64 px, 95 % up to 128 px" in (tmp_path / "bundle" / PAGE).read_text()
 
 
 def open_picture_px(run: Path) -> int:
@@ -158,3 +176,14 @@ def test_one_class_of_defect_fits_any_other(tmp_path):
     check_fit(
         replace(open_model(exported(), threads=1), class_names=("background", "rust")), load(data), Path("m"), data
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), max_size=50))
+def test_at_most_a_twentieth_of_the_pictures_is_larger_than_the_large_side(sides):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anet.data.dataset.image_size", lambda size: size)
+        middle, large = usual_sides([Sample("", size, None) for size in sides])  # type: ignore[arg-type]
+    longer = [max(size) for size in sides]
+    assert sum(side > large for side in longer) <= len(longer) / 20
+    assert (middle in longer and large in longer and middle <= large) if sides else (middle, large) == (0, 0)

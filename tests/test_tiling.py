@@ -220,6 +220,8 @@ def test_pictures_much_larger_than_those_of_the_training_are_cut_where_nothing_i
     for side, tiles in ((64, 1), (96, 1), (97, 4)):
         view = inspector(noise(0, side, side)).view
         assert view.tiles == tiles and (tiles == 1 or (view.tile_px, view.scale) == ((64, 64), 0.5))
+    monkeypatch.setattr(inspector, "card", replace(inspector.card, large_px=100))  # of many sizes, each learnt whole
+    assert [inspector(noise(0, 64, side)).view.tiles for side in (97, 150, 151)] == [1, 1, 3]
     monkeypatch.setattr(inspector, "tiles", False)
     assert inspector(noise(0, 200, 200)).view.tiles == 1
 

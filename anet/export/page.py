@@ -9,7 +9,8 @@ from anet.runtime.card import Card
 def page(card: Card) -> str:
     """Give the page as Markdown: the card's figures, and the model's limits."""
     size = f"any, sides in multiples of {STRIDE}" if card.dynamic else f"{card.h} x {card.w} pixels"
-    scale = f"{card.scale:.3g} network pixels a picture pixel (median picture {card.picture_px} px)"
+    pictures = f"median picture {card.picture_px} px" + f", 95 % up to {card.large_px} px" * (card.large_px > 0)
+    scale = f"{card.scale:.3g} network pixels a picture pixel ({pictures})"
     parts = [
         f"# {card.network}: {', '.join(card.class_names[1:])}",
         "Marks defects in pictures of a surface, pixel by pixel. Made by `anet export`; read by `anet inspect`.",

@@ -51,6 +51,7 @@ class Card:
     files: dict[str, str] = field(default_factory=dict)  # name -> SHA-256
     precision: str = "f32"  # the recommended one of OpenVINO
     picture_px: int = 0  # median longer side of the training pictures; 0: not known
+    large_px: int = 0  # longer side that 95 % of them do not exceed: up to there they were learnt whole; 0: picture_px
     train_px: int = 0  # longer side of the frame in training; 0: as h and w
     left_out: dict[str, str] = field(default_factory=dict)  # format that was asked for -> why it is not here
     speed: dict[str, Any] = field(default_factory=dict)  # measured at export: machine, ms a frame
@@ -75,7 +76,7 @@ class Card:
             raise ModelError(f"threshold must lie between 0 and 1: {self.threshold!r:.80} found")
         if not isinstance(self.min_area_px, int) or self.min_area_px < 0:
             raise ModelError(f"min_area_px must be a whole number, 0 or more: {self.min_area_px!r:.80} found")
-        for name in ("h", "w", "picture_px", "train_px"):
+        for name in ("h", "w", "picture_px", "large_px", "train_px"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**16:
                 raise ModelError(f"{name} must be a whole number of pixels: {value!r:.80} found")

@@ -10,7 +10,7 @@ from anet.frame import Frame
 from anet.runtime.card import Card
 from anet.runtime.tiling import Answers, Grid, Tiles, blended
 
-LARGER = 1.5  # times the training pictures: from there on tiles are chosen where nothing is said
+LARGER = 1.5  # times the large training pictures, learnt whole: from there on tiles are chosen where nothing is said
 MOST_PX = 2048  # of the network's frame, where a dynamic size would let it grow with the picture
 TUNED = Tiles()  # nothing was tuned
 
@@ -29,7 +29,7 @@ def grid_for(card: Card, h: int, w: int, wanted: bool | Tiles | None = None, tun
 
     `wanted` as `tiles` of `anet.runtime.inspector.Inspector`, `tuned` what it leaves open. Raises OptionError.
     """
-    most = MOST_PX / (tuned.scale or card.scale) if card.dynamic else LARGER * card.picture_px
+    most = MOST_PX / (tuned.scale or card.scale) if card.dynamic else LARGER * (card.large_px or card.picture_px)
     if wanted is False or (wanted is None and not 0 < most < max(h, w)):
         return None
     grid = grid_of(card, wanted, tuned)

@@ -98,7 +98,7 @@ class Inspector:
     `rules`, read or a TOML file, replace those of the bundle; where there are none, any defect rejects. `threshold`
     (0..1) and `min_area_px` replace those of the card. With `mm_per_px`, one number or (y, x), defects are measured in
     mm, too. `tiles`: False never cuts a picture, True cuts at the scale of the training, `Tiles` says how, and None
-    cuts those whose longer side is more than LARGER times that of the training pictures, if the card knows it.
+    cuts those whose longer side is more than LARGER times that of the large training pictures, if the card knows it.
     `calibrated_px` (h, w): refuse pictures of another size, and webs of another width: `mm_per_px` would be wrong.
     `threads`, `precision`, `engine`, `streams` and `settings` are those of `Engine`; scale and overlap of `settings`
     count, each by itself, where `tiles` has none. Raises ModelError, OptionError.

@@ -40,6 +40,7 @@ class Facts:
     min_area_px: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, seed, commit, versions, machine
     picture_px: int = 0  # median longer side of the training pictures; 0: a model of before does not say
+    large_px: int = 0  # longer side that 95 % of them do not exceed; 0: as picture_px
 
     @property
     def classes(self) -> int:
@@ -106,8 +107,9 @@ def check_facts(facts: Facts) -> None:
         raise ValueError("mean and std must be three finite numbers each")
     if min(facts.std) <= 0 or not 0 <= facts.threshold <= 1:
         raise ValueError("std must be above 0 and threshold in 0..1")
-    if not isinstance(facts.picture_px, int) or not 0 <= facts.picture_px < 2**16:
-        raise ValueError("picture_px must be a whole number of pixels")
+    for name in ("picture_px", "large_px"):
+        if not isinstance(getattr(facts, name), int) or not 0 <= getattr(facts, name) < 2**16:
+            raise ValueError(f"{name} must be a whole number of pixels")
     Frame(facts.size)
 
 

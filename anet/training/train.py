@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 from anet.data import load, split
-from anet.data.dataset import PARTS, Dataset, Split, usual_side
+from anet.data.dataset import PARTS, Dataset, Split, usual_sides
 from anet.data.few import fewer, lacking
 from anet.data.fine import too_fine
 from anet.errors import AnetError, DataError, ImageError, ModelError, OptionError
@@ -165,9 +165,10 @@ def go(
     start = read_start(folder / START) if plan.init else None
     # weights go with the normalisation that they were trained on
     mean, std = (start.mean, start.std) if start else statistics(parts, dataset.classes, plan.size)
+    picture_px, large_px = usual_sides(parts.train)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
-        provenance=content["provenance"], picture_px=usual_side(parts.train),
+        provenance=content["provenance"], picture_px=picture_px, large_px=large_px,
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         first_process(fabric, lambda: stack.enter_context(run.locked(folder)))
