@@ -334,9 +334,14 @@ def test_a_web_gives_the_same_bits_however_it_is_cut_into_strips(inspector, h, w
     again = list(inspector.inspect_stream(iter(strips_of(image, cuts)), every))
     assert again == whole
     assert [one.top for one in whole] == list(range(0, h, every)) and whole[-1].bottom == h
+    rows = sorted(row for defect in defects_of(whole) for row in defect.runs[:, 0])
     for one in whole:
         assert all(one.top < defect.box[3] <= one.bottom for defect in one.defects)
-        assert one.verdict == ("reject" if one.defects else "accept")
+        lying = [row for row in rows if one.top <= row < one.bottom]
+        assert one.verdict == ("reject" if lying else "accept")  # no stretch is good that a defect lies in
+        assert (
+            sorted(row for each in (*one.defects, *one.going_on) for row in each.runs[:, 0] if row >= one.top) == lying
+        )
 
 
 def test_a_camera_may_fill_the_same_buffer_again_and_again(inspector):
@@ -375,6 +380,34 @@ def test_a_scratch_across_many_strips_is_one_defect_and_comes_when_it_ends(inspe
     (one,) = stretch.defects
     assert one.box == (20, 100, 23, 700) and one.length_px == 600 and not one.touches_border
     assert 700 <= given_rows[-1] < 800
+
+
+def test_no_stretch_is_good_that_a_scratch_runs_through(inspector):
+    image = np.zeros((900, 40, 3), np.uint8)
+    image[100:700, 20:23] = 255
+    image[650:655, 5:9] = 255
+    found = list(inspector.inspect_stream(strips_of(image, list(range(0, 900, 10))), 200))
+    assert [one.verdict for one in found] == ["reject"] * 4 + ["accept"]
+    pieces = [[(each.box, each.touches_border) for each in one.going_on] for one in found]
+    assert pieces == [[((20, 100, 23, 200), True)], [((20, 200, 23, 400), True)], [((20, 400, 23, 600), True)], [], []]
+    assert [[each.box for each in one.defects] for one in found][3] == [(20, 100, 23, 700), (5, 650, 9, 655)]
+    assert found[0].to_dict()["going_on"][0]["length_px"] == 100
+    (reason,) = found[1].reasons
+    assert reason.to_dict()["defects"] == [1]
+
+
+def test_a_web_whose_camera_fails_has_a_verdict_to_its_last_row(inspector):
+    image = blobs(0, 300, 60)
+
+    def camera():
+        yield from (image[top : top + 20] for top in range(0, 300, 20))
+        raise RuntimeError("no more rows")
+
+    found = []
+    with pytest.raises(RuntimeError, match="no more rows"):
+        for stretch in inspector.inspect_stream(camera(), 77):
+            found.append(stretch)  # noqa: PERF402  # `extend` would lose them
+    assert found == list(inspector.inspect_stream([image], 77)) and found[-1].bottom == 300
 
 
 @pytest.mark.parametrize("width", [20, 32, 200])

@@ -24,13 +24,16 @@ MOST_RUNS = 200_000  # of defects that are not yet at an end: then they are cut,
 class Stretch:
     """Rows of a web and the defects that end there, with places in rows of the whole web; rules are asked for each.
 
-    Numbers of defects in `reasons` count from 1 within the stretch.
+    Of defects that end further on, the pieces within these rows are in `going_on`, and rules are asked for them, too:
+    no stretch is good that a scratch runs through. Numbers of defects in `reasons` count from 1 within the stretch,
+    first `defects`, then `going_on`.
     """
 
     top: int
     bottom: int
     verdict: str
     defects: tuple[Defect, ...]  # largest first
+    going_on: tuple[Defect, ...]  # likewise
     reasons: tuple[Reason, ...]
     model: str
 
@@ -41,6 +44,7 @@ class Stretch:
             **head,
             "reasons": [reason.to_dict() for reason in self.reasons],
             "defects": [defect.to_dict() for defect in self.defects],
+            "going_on": [defect.to_dict() for defect in self.going_on],
         }
 
 
@@ -53,8 +57,26 @@ def inspect_web(inspector: "Inspector", strips: Iterable[np.ndarray], every: int
     zoned = [rule.name for rule in inspector.rules.rules if rule.zone is not None]
     if zoned:
         raise OptionError(f"rule {zoned[0]!r} has a zone, which is drawn on a picture: a web needs rules without zones")
-    own = _own(strips, inspector.calibrated_px)
-    return _stretches(inspector, blended(own, grid, inspector.engine.stream, live=True), every)
+    source = _Source(_own(strips, inspector.calibrated_px))
+    return source.failing_last(_stretches(inspector, blended(source, grid, inspector.engine.stream, live=True), every))
+
+
+class _Source:
+    """A web that ends where its source fails: what was taken gets its verdict first, then the failure is told."""
+
+    def __init__(self, strips: Iterable[np.ndarray]):
+        self.strips, self.failure = strips, None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            yield from self.strips
+        except Exception as error:
+            self.failure = error
+
+    def failing_last(self, stretches: "Iterator[Stretch]") -> "Iterator[Stretch]":
+        yield from stretches
+        if self.failure:
+            raise self.failure
 
 
 def _own(strips: Iterable[np.ndarray], calibrated_px: tuple[int, int] | None) -> Iterator[np.ndarray]:
@@ -72,26 +94,43 @@ def _own(strips: Iterable[np.ndarray], calibrated_px: tuple[int, int] | None) ->
 def _stretches(inspector: "Inspector", bands: Iterator[Band], every: int) -> Iterator[Stretch]:
     """Gather defects by the stretch of `every` rows in which they end."""
     waiting: list[Defect] = []
+    lying: list[Runs] = []  # of all defects, from row `top` on
     top = end = width = 0
 
     def stretch(bottom: int, width: int) -> Stretch:
         mine = tuple(sorted((one for one in waiting if one.box[3] <= bottom), key=by_size))
+        others = _pieces(inspector, lying, (top, bottom), width, mine)
         nothing = np.broadcast_to(np.uint8(0), (bottom, width))  # defects know their pixels
-        verdict, reasons = inspector.rules.decide(mine, nothing, inspector.mm_per_px)
-        return Stretch(top, bottom, verdict, mine, reasons, inspector.card.id)
+        verdict, reasons = inspector.rules.decide((*mine, *others), nothing, inspector.mm_per_px)
+        return Stretch(top, bottom, verdict, mine, others, reasons, inspector.card.id)
 
-    for end, width, found in _closed(inspector, bands):
+    for end, width, runs, found in _closed(inspector, bands):
         waiting += found
+        lying.append(runs)
         while top + every < end:  # one that reaches the last row may go on
             yield stretch(top + every, width)
             top += every
             waiting = [one for one in waiting if one.box[3] > top]
+            lying = [rest for one in lying if len(rest := one[int(np.searchsorted(one.row, top)) :])]
     if end > top:
         yield stretch(end, width)
 
 
-def _closed(inspector: "Inspector", bands: Iterator[Band]) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
-    """Give how many rows are done, the web's width, and defects that have come to their end in them."""
+def _pieces(
+    inspector: "Inspector", lying: list[Runs], rows: tuple[int, int], width: int, ended: tuple[Defect, ...]
+) -> tuple[Defect, ...]:
+    """Measure what lies within `rows` of defects that end further on: of `lying`, all but those that have `ended`."""
+    if not lying:
+        return ()
+    runs = together([one[: int(np.searchsorted(one.row, rows[1]))] for one in lying])
+    places = np.concatenate([np.empty((0, 3), np.int64), *(one.runs for one in ended if one.runs is not None)])
+    done = np.isin(runs.row * width + runs.start, places[:, 0] * width + places[:, 1])
+    found, card = regions(runs[~done], width), inspector.card
+    return measure(*found, width, rows, inspector.min_area_px, card.class_names, inspector.mm_per_px)
+
+
+def _closed(inspector: "Inspector", bands: Iterator[Band]) -> Iterator[tuple[int, int, Runs, tuple[Defect, ...]]]:
+    """Give how many rows are done, the web's width, runs in the rows since, and defects that have ended in them."""
     tracker = _Tracker(inspector)
     for band in bands:
         yield from tracker.take(band)
@@ -108,7 +147,7 @@ class _Tracker:
         self.new: Runs | None = None  # of rows not yet measured
         self.open: Runs | None = None  # of regions that reach the last row measured
 
-    def take(self, band: Band) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
+    def take(self, band: Band) -> Iterator[tuple[int, int, Runs, tuple[Defect, ...]]]:
         mask = decide(band.probs, self.inspector.threshold)
         runs = runs_of(mask, band.probs, band.top)
         if self.new is None:
@@ -120,11 +159,11 @@ class _Tracker:
         if self.bottom - REACH > self.measured:
             yield self._measure(self.bottom - REACH, False)
 
-    def finish(self) -> Iterator[tuple[int, int, tuple[Defect, ...]]]:
+    def finish(self) -> Iterator[tuple[int, int, Runs, tuple[Defect, ...]]]:
         if self.new is not None:
             yield self._measure(self.bottom, True)
 
-    def _measure(self, end: int, last: bool) -> tuple[int, int, tuple[Defect, ...]]:
+    def _measure(self, end: int, last: bool) -> tuple[int, int, Runs, tuple[Defect, ...]]:
         """Measure the regions that end above row `end`; the `last` time, all."""
         assert self.new is not None and self.open is not None
         width, count = self.mask.shape[1], int(np.searchsorted(self.new.row, end))
@@ -146,4 +185,4 @@ class _Tracker:
         self.border, self.measured = end if cut else self.border, end
         keep = max(0, end - REACH) - self.origin
         self.image, self.mask, self.origin = self.image[keep:], self.mask[keep:], self.origin + keep
-        return end, width, found
+        return end, width, ready, found
