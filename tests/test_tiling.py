@@ -406,7 +406,7 @@ def test_a_web_whose_camera_fails_has_a_verdict_to_its_last_row(inspector):
     found = []
     with pytest.raises(RuntimeError, match="no more rows"):
         for stretch in inspector.inspect_stream(camera(), 77):
-            found.append(stretch)  # noqa: PERF402  # `extend` would lose them
+            found.append(stretch)  # `extend` would lose them
     assert found == list(inspector.inspect_stream([image], 77)) and found[-1].bottom == 300
 
 
