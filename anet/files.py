@@ -80,7 +80,8 @@ class Lines:
         os.close(self.handle)
 
     def write(self, text: str) -> None:
-        """Append `text` whole, or nothing of it. Raises OutputError when the disk is full."""
+        """Append `text` whole, or nothing of it. Raises OutputError: full disk, or the file is gone."""
+        self._check_place()
         content = text.encode("utf-8", "surrogateescape")
         try:
             written, reason = os.write(self.handle, content), "the disk is full"
@@ -93,12 +94,20 @@ class Lines:
 
     def finish(self) -> None:
         """Flush to disk and give the file its name. Raises OutputError."""
+        self._check_place()
         try:
             os.fsync(self.handle)
             os.rename(self.part, self.path)
             sync_folder(self.path.parent)
         except OSError as error:
             raise OutputError(f"cannot write {printable(self.path)}: {error.strerror}") from error
+
+    def _check_place(self) -> None:
+        """Refuse to go on where another file, or none, has the name by now: its folder was moved, or removed."""
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self.part), os.fstat(self.handle)):
+                return
+        raise OutputError(f"cannot write {printable(self.part)}: it was moved or removed while it was written")
 
 
 def read_plain(path: Path, most: int, error: type[AnetError]) -> bytes:

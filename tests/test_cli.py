@@ -487,6 +487,34 @@ def test_ctrl_c_says_what_is_complete_and_is_130(ready, tmp_path, monkeypatch):
     assert done == (130, "", "anet: stopped: 7 pictures are complete\n")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_service_manager_or_a_closed_terminal_stops_as_ctrl_c_does(ready, tmp_path, monkeypatch, number, code):
+    def stopped(*given: Any) -> None:
+        def after(so_far: results.Summary) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+        whole(*given[:4], progress=after)
+
+    whole, before = results.inspect_paths, signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    monkeypatch.setattr(results, "inspect_paths", stopped)
+    try:
+        done = anet("inspect", ready / "bundle", ready / "pictures", "--out", tmp_path / "out")
+        part = tmp_path / "out" / "results.jsonl.part"
+        assert done == (code, "", f"anet: stopped: 1 pictures are complete in {part}\n")
+        assert part.read_text().count("\n") == 1 and signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_bundle_that_lost_its_card_is_no_folder_of_pictures(ready, tmp_path):
+    broken = Path(shutil.copytree(ready / "bundle", tmp_path / "broken"))
+    (broken / "card.json").unlink()
+    shutil.copy(next((ready / "pictures").rglob("*.png")), broken / "zone.png")
+    done = anet("inspect", broken, ready / "pictures", "--out", tmp_path / "out")
+    assert done.code == 2 and "broken is no model bundle" in done.err and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("conversion failed"), ModelError("OpenVINO cannot run")])
 def test_ctrl_c_that_foreign_code_makes_another_error_of_is_still_130(ready, tmp_path, monkeypatch, error):
     def stopped(*_: object, **__: object) -> None:

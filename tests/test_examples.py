@@ -59,6 +59,9 @@ def test_a_folder_is_inspected_and_a_broken_picture_gets_no_verdict(picture, tmp
     found = Inspector(exported())(picture)
     assert done.returncode == (found.verdict == "reject"), done.stderr
     assert done.stdout.startswith(f"a.png {found.verdict}") and done.stdout.count("score") == len(found.defects)
+    for folder in (tmp_path, tmp_path / "missing"):
+        done = run("inspect_folder.py", exported(), folder)
+        assert done.returncode == 2 and done.stdout.startswith("no verdict: ") and not done.stderr
     (tmp_path / "half.png").write_bytes(picture.read_bytes()[:200])
     done = run("inspect_folder.py", exported(), tmp_path)
     assert done.returncode == 2 and done.stdout.startswith("no verdict: ")

@@ -1,5 +1,7 @@
 """What is read means what it says: depth, colour, the way up, masks; and what is written is read back."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -204,3 +206,23 @@ def test_an_overlay_wraps_the_palette_and_refuses_another_size():
     assert (shown == PALETTE[1]).all()
     with pytest.raises(ValueError, match="picture"):
         overlay(np.zeros((3, 3, 3), np.uint8), np.zeros((3, 4), np.uint8))
+
+
+def test_a_picture_that_is_written_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "part.bmp"
+    path.write_bytes(content := encoded(surface(), "BMP"))
+    read_image(path)
+    looked, states = os.fstat, []
+
+    def looks(handle: int) -> os.stat_result:
+        states.append(looked(handle))
+        os.pwrite(writer, b"\0", len(content) - 1)  # the writer of a file made whole before goes on
+        os.utime(path, ns=(0, len(states)))  # as a clock would have it: that of a disk may be too coarse
+        return states[-1]
+
+    writer = os.open(path, os.O_WRONLY)
+    with monkeypatch.context() as patch, pytest.raises(ImageError, match=r"bmp: it was written while it was read"):
+        patch.setattr(os, "fstat", looks)
+        read_image(path)
+    os.close(writer)
+    assert len(states) == 2

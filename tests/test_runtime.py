@@ -525,6 +525,35 @@ def test_ctrl_c_keeps_what_is_complete_and_says_so(tmp_path, inspector):
     assert not (tmp_path / "out" / "results.jsonl").exists()
 
 
+@pytest.mark.parametrize("away", [lambda out: out.rename(out.with_name("monday")), shutil.rmtree])
+def test_a_folder_of_results_that_is_moved_or_removed_ends_the_run_at_once(tmp_path, inspector, away):
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(png())
+    out, seen = tmp_path / "out", []
+
+    def after(so_far: Summary) -> None:
+        seen.append(so_far.pictures)
+        if so_far.pictures == 3:
+            away(out)
+
+    with pytest.raises(OutputError, match=r"\.part: it was moved or removed while"):
+        inspect_paths(inspector, sorted(tmp_path.glob("*.png")), out, progress=after)
+    assert seen == [1, 2, 3]
+
+
+def test_the_results_of_another_run_are_not_given_our_name(tmp_path, inspector):
+    (tmp_path / "a.png").write_bytes(png())
+    out, theirs = tmp_path / "out", "another run's line\n"
+
+    def after(so_far: Summary) -> None:
+        (out / "results.jsonl.part").unlink()
+        (out / "results.jsonl.part").write_text(theirs)
+
+    with pytest.raises(OutputError, match="moved or removed"):
+        inspect_paths(inspector, [tmp_path / "a.png"], out, progress=after)
+    assert not (out / "results.jsonl").exists() and (out / "results.jsonl.part").read_text() == theirs
+
+
 def test_a_full_disk_leaves_no_half_line(tmp_path, inspector, monkeypatch):
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path in paths:

@@ -25,17 +25,21 @@ class Verbs(TyperGroup):
     """All verbs, and how each may end: the exit code says it, and at most one line on stderr says why."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 3 (warn), 130 (Ctrl-C) or 141 (unread)."""
+        """Run a verb. Exits 0 (accept, done), 1 (reject, faults), 2 (error), 3 (warn), or 141 (its reader is gone).
+
+        Stopped it exits with 130 (Ctrl-C), 143 (SIGTERM), or 129 (SIGHUP), as a shell tells signals.
+        """
+        asked: list[int] = []
         try:
             try:
-                with _ctrl_c():
+                with _stops(asked):
                     return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # here, not at exit, where a reader that is gone would be a traceback
         except AnetError as error:
             raise _ending(2, error) from None
         except KeyboardInterrupt as error:  # typer would end without a word
-            raise _ending(130, str(error) or "stopped") from None
+            raise _ending(128 + (asked or [signal.SIGINT])[-1], str(error) or "stopped") from None
         except (BrokenPipeError, SystemExit) as error:  # `anet ... | head`, to which rich answers with SystemExit(1)
             if isinstance(error, SystemExit) and error.code != 1:
                 raise
@@ -53,23 +57,23 @@ class Verbs(TyperGroup):
 
 
 @contextlib.contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """Make KeyboardInterrupt of whatever is raised after Ctrl-C, but for an exit that the verb chose.
+def _stops(asked: list[int]) -> Iterator[None]:
+    """Make KeyboardInterrupt of a wish to stop, and of whatever is raised after it but an exit that the verb chose.
 
+    So a service manager's SIGTERM and a closed terminal's SIGHUP clean up as Ctrl-C does. The signals go into `asked`.
     Foreign code that calls Python back may make another error of it: OpenVINO's conversion says that it failed.
     """
-    asked = False
 
     def note(number: int, frame: Any) -> NoReturn:
-        nonlocal asked
-        asked = True
+        asked.append(number)
         raise KeyboardInterrupt
 
-    # A thread cannot set it, and whoever set another one knows why.
-    ours = threading.current_thread() is threading.main_thread()
-    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, note)
+    # A thread cannot set them, and whoever set other ones (nohup ignores SIGHUP) knows why.
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    main = threading.current_thread() is threading.main_thread()
+    ours = [number for number, handler in usual.items() if main and signal.getsignal(number) is handler]
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield
     except Exception as error:
@@ -77,8 +81,8 @@ def _ctrl_c() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, usual[number])
 
 
 def _ending(code: int, reason: object) -> typer.Exit:

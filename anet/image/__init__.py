@@ -190,7 +190,10 @@ def _content(path: Path | str, limits: Limits) -> bytes:
             if state.st_size > limits.bytes:
                 size = f"it has {state.st_size:,} bytes: {limits.bytes:,} at most are read"
                 raise ImageError(f"cannot read {printable(path)}: {size}")
-            return stream.read(state.st_size + 1)  # room is made for all that is asked for
+            content, now = stream.read(state.st_size + 1), os.fstat(handle)  # room is made for all that is asked for
+            if (state.st_size, state.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+                raise ImageError(f"cannot read {printable(path)}: it was written while it was read")
+            return content
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot read {printable(path)}: {_reason(error)}") from error
 

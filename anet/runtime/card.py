@@ -28,6 +28,7 @@ MODELS = {  # engine -> precision -> files; f16 is how weights are kept, compute
     "onnxruntime": {"f32": (ONNX,)},
     "native": {"f32": ("model.native",), "bf16": ("model-bf16.native",), "int8": ("model-int8.native",)},
 }
+MODEL_FILES = tuple(name for kinds in MODELS.values() for files in kinds.values() for name in files)
 AS_TRAINED = "torch as trained"  # in `parity`: torch at the size of the training, where that is another one
 LIMITS = {".json": 2**20, ".xml": 2**26, ".png": 2**26}  # bytes; A-Net needs 10 kB, 400 kB, and 1.6 MB of weights
 LIMIT = 2**30  # of any other file

@@ -15,7 +15,7 @@ from rich.console import Console
 from anet.errors import ModelError, OptionError
 from anet.files import PICTURES, appearing, printable
 from anet.image import list_images
-from anet.runtime.card import CARD, PAGE, Card, check_bundle, read_card
+from anet.runtime.card import CARD, MODEL_FILES, PAGE, Card, check_bundle, read_card
 
 FOLDER = Path(__file__).parent
 DEFAULT = "anet-surface"  # where no model is named: trained on everything at hand
@@ -97,9 +97,13 @@ def model_and_pictures(given: list[Path]) -> tuple[Path, list[Path], str]:
 
 
 def is_model(path: Path) -> bool:
-    """Say whether `path` is, or lies beside, a bundle's card or a run's files, or is a file of weights."""
+    """Say whether `path` is, or lies beside, a bundle's or a run's files, or is a file of weights.
+
+    Any of a bundle's will do: one that lost its card is a damaged model, and no folder of pictures.
+    """
     folder = path if os.path.isdir(path) else path.parent
-    found = any(os.path.exists(folder / name) for name in (CARD, "run.json", "best.safetensors"))
+    ours = (CARD, PAGE, *MODEL_FILES, "run.json", "best.safetensors")
+    found = any(os.path.exists(folder / name) for name in ours)
     return os.path.exists(path) and (found or path.suffix == ".safetensors")
 
 
