@@ -151,7 +151,7 @@ def open_trained(path: Path | str) -> "tuple[nn.Module, Facts, Path]":
     network.load_state_dict(tensors, strict=False)  # all but counters are there: `weights_of` saw to it
     facts = Facts(
         card.network, card.class_names, card.train_px or max(card.h, card.w), card.mean, card.std, card.threshold,
-        card.min_area_px, card.provenance, card.picture_px, card.large_px,
+        card.min_area_px, card.provenance, card.picture_px, card.large_px, card.mean_grey,
     )  # fmt: skip
     return network.eval(), facts, path
 

@@ -4,22 +4,26 @@ import contextlib
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from anet.errors import DataError
+from anet.errors import DataError, ModelError
 from anet.evaluation import Trial, prepare
 from anet.export.page import page
 from anet.files import appearing, check_replaceable, check_same, printable, sha256, write_json
+from anet.models import chosen_by_hand
 from anet.runtime.card import CARD, PAGE, Card, read_card, read_listed
 from anet.runtime.model_api import with_threshold
 from anet.scoring.bounds import Rate
 from anet.scoring.regions import survey
 from anet.scoring.risk import Aim, Choice, Point, choose, point_at
 from anet.scoring.threshold import BINS
+
+if TYPE_CHECKING:
+    from anet.training.checkpoint import Facts
 
 OPERATING_FORMAT = 1
 CHOSEN = "its threshold was chosen"
@@ -122,9 +126,30 @@ def write_point(model: Path, point: Point, provenance: dict[str, Any], digest: s
     return file
 
 
+def with_point_of(bundle: Path, facts: "Facts", h: int, w: int) -> "Facts":
+    """Give a model's facts with the threshold and smallest area that `anet threshold` wrote into a bundle of it.
+
+    As they are where the bundle is another training's, or its input not `h` x `w`, for which the point was chosen, or
+    the model itself has a point that was chosen so.
+    """
+    try:
+        card = read_card(bundle)
+    except ModelError:
+        return facts  # none is there, or it is damaged: nothing to keep
+    before, now = card.provenance, facts.provenance
+    new = chosen_by_hand(before) and not chosen_by_hand(now) and (card.h, card.w) == (h, w)
+    if not new or any(before.get(key) != now[key] for key in now if key not in ("threshold", "int8")):
+        return facts
+    kept = {**now, "threshold": before["threshold"]}
+    return replace(facts, threshold=card.threshold, min_area_px=card.min_area_px, provenance=kept)
+
+
 def _write_bundle(bundle: Path, card: Card, changed: Card) -> None:
     """Write a bundle anew, at once: the threshold stands in its page, too, and for Model API in its models."""
     content = {name: read_listed(bundle, card, name) for name in card.files}
+    # what the export's figures were measured at: they do not change with the point
+    was = {"threshold": card.threshold, "min_area_px": card.min_area_px}
+    changed = replace(changed, parity={**was, **card.parity})
     for name in content:
         if name.endswith((".xml", ".onnx")):
             content[name] = with_threshold(content[name], changed.threshold)

@@ -16,9 +16,10 @@ from anet.files import appearing, printable, sha256
 from anet.models import known_provenance
 from anet.pipeline import export_run
 from anet.runtime.card import CARD, PAGE, Card, read_card
+from anet.runtime.told import TOLD
 from anet.scoring.evaluate import evaluate
 from anet.scoring.metrics import Scores
-from anet.shipped import MOST_BYTES, TOLD, score_lines
+from anet.shipped import MOST_BYTES
 
 FORMATS = ("whole",)  # half-precision weights that run and start a training; nothing twice
 
@@ -105,14 +106,11 @@ def _told(folder: Path, card: Card, told: dict[str, Any]) -> Card:
     if size > MOST_BYTES:
         raise ModelError(f"{told['name']} has {size} bytes when packed: {MOST_BYTES} at most ship, nothing was packed")
     told["bytes"] = size
-    card = replace(card, precision="f16")  # the only one here
-    lines = [f"- {line}" for line in score_lines(told["scores"])]
-    said = (told["about"], f"Not for: {told['not_for']}", f"Licence: {told['licence']}")
-    scored = "On held-out pictures, by this very file, one seed:"
-    text = "\n\n".join([f"# {told['name']}", *said, scored, "\n".join(lines), page(card).replace("# ", "## ", 1)])
+    # half precision is the only one here
+    card = replace(card, precision="f16", provenance={**known_provenance(card.provenance), TOLD: told})
+    text = page(card)
     (folder / PAGE).write_text(text, "utf-8")
-    files = {**card.files, PAGE: sha256(text.encode())}
-    card = replace(card, provenance={**known_provenance(card.provenance), TOLD: told}, files=files)
+    card = replace(card, files={**card.files, PAGE: sha256(text.encode())})
     (folder / CARD).write_bytes(card.sealed())
     return read_card(folder)
 

@@ -22,7 +22,9 @@ from anet.errors import AnetError, DataError, ModelError, OptionError, OutputErr
 from anet.files import check_replaceable, check_writable, printable, write_json
 from anet.frame import Frame
 from anet.models import chosen_by_hand, known_provenance
+from anet.operating import with_point_of
 from anet.runtime.card import AS_TRAINED, Card, read_card
+from anet.runtime.told import unscored
 from anet.scoring.report import Table
 from anet.seen import carried
 from anet.shipped import check_changeable
@@ -98,7 +100,7 @@ def export_run(
     target = out or folder / "bundle"
     check_changeable(target)
     check_replaceable(target)
-    facts = replace(facts, provenance=carried(known_provenance(facts.provenance)))
+    facts = replace(facts, provenance=unscored(carried(known_provenance(facts.provenance))))
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
@@ -117,32 +119,19 @@ def export_run(
 
         assert plan  # refused above where there is none
         refined = refine(network, plan, facts, parts, show=show)
-    facts = with_point_of(target, facts)  # after the minutes of refining: from here on `export_bundle` sees a change
+    # after the minutes of refining: from here on `export_bundle` sees a change
+    facts = with_point_of(target, facts, h, w)
     card_facts = {**facts.to_dict(), "h": h, "w": w, "train_px": facts.size}
     del card_facts["size"]
-    if not facts.picture_px:  # else what it was trained with, not what proves it now: decides how pictures are cut
+    # What the model was trained with, not what proves it now, decides which pictures are cut; runs of before did not
+    # note how large their large ones were.
+    own = plan is not None and data is None
+    if not facts.picture_px or (own and not facts.large_px):
         card_facts["picture_px"], card_facts["large_px"] = usual_sides(parts.train)
     if "int8" in formats:
         card_facts["provenance"] = {**facts.provenance, "int8": int8}
     bundle = export_bundle(network, card_facts, target, proof, formats, shown, drop, int8, refined, seen)
     return bundle, read_card(bundle)
-
-
-def with_point_of(bundle: Path, facts: "Facts") -> "Facts":
-    """Give a model's facts with the threshold and smallest area that `anet threshold` wrote into a bundle of it.
-
-    As they are where the bundle is another training's, or the model itself has a point that was chosen so.
-    """
-    try:
-        card = read_card(bundle)
-    except ModelError:
-        return facts  # none is there, or it is damaged: nothing to keep
-    before, now = card.provenance, facts.provenance
-    new = chosen_by_hand(before) and not chosen_by_hand(now)
-    if not new or any(before.get(key) != now[key] for key in now if key not in ("threshold", "int8")):
-        return facts
-    kept = {**now, "threshold": before["threshold"]}
-    return replace(facts, threshold=card.threshold, min_area_px=card.min_area_px, provenance=kept)
 
 
 def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan | None, Dataset, Split]":
@@ -212,8 +201,8 @@ def _falls(card: Card) -> str:
     before, after = (card.parity.get(name, {}).get("iou") for name in (AS_TRAINED, "torch"))
     if before is None or after is None or after >= before:
         return ""
-    side = card.train_px
-    return f"IoU falls from {100 * before:.2f} at {side}x{side}, as trained, to {100 * after:.2f} at {card.h}x{card.w}"
+    side, now = card.train_px, "any size" if card.dynamic else f"{card.h}x{card.w}"
+    return f"IoU falls from {100 * before:.2f} at {side}x{side}, as trained, to {100 * after:.2f} at {now}"
 
 
 def run_all(

@@ -192,17 +192,19 @@ def test_names_go_with_their_pictures(samples):
 
 
 def test_statistics_are_those_of_the_pixels_inside_rounded_to_four_digits(samples):
-    mean, std = picture_statistics(data := FramedSet(samples, 3, Frame(64)))
+    mean, std, light = picture_statistics(data := FramedSet(samples, 3, Frame(64)))
     pixels = np.concatenate([data.framed(i)[0][data.framed(i)[1] != IGNORE] for i in range(7)]) / 255.0
     np.testing.assert_allclose(mean, pixels.mean(0), atol=5.1e-5)
     np.testing.assert_allclose(std, pixels.std(0), atol=5.1e-5)
     assert all(round(value, 4) == value for value in mean + std)
+    greys = [data.framed(i)[0][data.framed(i)[1] != IGNORE].mean() for i in range(7)]
+    np.testing.assert_allclose(light, (min(greys), max(greys)), atol=5.1e-3)
 
 
 def test_pictures_of_one_colour_do_not_divide_by_zero(tmp_path):
     write_png(tmp_path / "grey.png", np.full((32, 32, 3), 7, np.uint8))
-    _, std = picture_statistics(FramedSet([Sample("grey", tmp_path / "grey.png")], 2, Frame(32)))
-    assert min(std) > 0
+    _, std, light = picture_statistics(FramedSet([Sample("grey", tmp_path / "grey.png")], 2, Frame(32)))
+    assert min(std) > 0 and light == (7, 7)
 
 
 def test_a_picture_that_has_gone_is_named():

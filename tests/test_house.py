@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "operating": BELOW | {"models", "evaluation"},
     "auditing": BELOW | {"models", "evaluation"},
     "pack": BELOW | {"models", "evaluation", "pipeline", "shipped"},
-    "pipeline": BELOW | {"models", "evaluation", "results", "shipped"},
+    "pipeline": BELOW | {"models", "evaluation", "operating", "results", "shipped"},
     "cli": BELOW
     | {"auditing", "comparing", "models", "pack", "shipped", "evaluation", "operating", "pipeline", "results"}
     | {"study", "paper", "tables"},

@@ -143,8 +143,11 @@ def test_pictures_of_many_sizes_are_looked_at_as_they_were_learnt(tmp_path):
     run = train(tiny(data, tmp_path / "runs", epochs=1), Console(quiet=True))
     card = export_run(run, tmp_path / "bundle")[1]
     assert (card.picture_px, card.large_px) == (64, 128)
+    lowest, highest = card.mean_grey or (0, 0)
+    assert 20 < lowest <= highest < 200
     assert grid_for(card, 128, 128) is None and grid_for(card, 256, 256) is not None
-    assert "median picture 64 px, 95 % up to 128 px" in (tmp_path / "bundle" / PAGE).read_text()
+    told = (tmp_path / "bundle" / PAGE).read_text()
+    assert "median picture 64 px, 95 % up to 128 px" in told and "mean grey of the training pictures" in told
 
 
 def open_picture_px(run: Path) -> int:

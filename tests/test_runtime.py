@@ -32,6 +32,7 @@ from anet.runtime.inspector import Inspector, Report
 from anet.runtime.measuring.measure import Defect
 from anet.runtime.progress import shown_progress
 from anet.runtime.results import Summary, inspect_paths, print_summary
+from anet.runtime.verdicts.rules import VERDICTS, Rule, Rules
 from tests.test_export import SIZE, exported, frames
 
 
@@ -133,6 +134,10 @@ def test_a_newer_format_says_update(bundle):
         {"h": 0, "w": 0},
         {"h": 2**40},
         {"picture_px": -1},
+        {"large_px": True},
+        {"mean_grey": (9,)},
+        {"mean_grey": (20, 10)},
+        {"mean_grey": (0, 256)},
         {"precision": "f8"},
         {"threshold": float("nan")},
         {"threshold": "0.5"},
@@ -523,6 +528,27 @@ def test_ctrl_c_keeps_what_is_complete_and_says_so(tmp_path, inspector):
     lines = (tmp_path / "out" / "results.jsonl.part").read_text().splitlines()
     assert [json.loads(line)["file"] for line in lines] == [str(path) for path in paths[:2]]
     assert not (tmp_path / "out" / "results.jsonl").exists()
+
+
+@pytest.mark.parametrize(("grey", "limit"), [
+    (0, "min_mean_grey"), (29, "min_mean_grey"), (31, None), (200, None), (226, None), (229, "max_mean_grey"),
+    (255, "max_mean_grey"),
+])  # fmt: skip
+@pytest.mark.parametrize("verdict", ["accept", "warn", "reject"])
+def test_a_picture_lit_as_none_of_the_training_is_at_least_warned_of(monkeypatch, grey, limit, verdict):
+    rules = Rules((Rule("always", verdict, {"max_count": -1}),) if verdict != "accept" else ())
+    inspector = Inspector(exported(), rules, threads=1)
+    image = np.full((40, 60, 3), grey, np.uint8)
+    unknown = inspector(image)
+    assert (unknown.verdict, unknown.view.mean_grey) == (verdict, grey)  # this model does not know its training's light
+    monkeypatch.setattr(inspector, "card", dataclasses.replace(inspector.card, mean_grey=(60, 200)))
+    found = inspector(image)
+    assert found.verdict == (max(verdict, "warn", key=VERDICTS.index) if limit else verdict)
+    assert found.reasons[: len(unknown.reasons)] == unknown.reasons
+    assert [reason.limit for reason in found.reasons[len(unknown.reasons) :]] == [limit] * (limit is not None)
+    assert found.to_dict()["view"]["mean_grey"] == grey
+    monkeypatch.setattr(inspector, "any_light", True)
+    assert inspector(image).reasons == unknown.reasons
 
 
 @pytest.mark.parametrize("away", [lambda out: out.rename(out.with_name("monday")), shutil.rmtree])

@@ -43,6 +43,10 @@ def inspect(
     ] = None,
     scale: Annotated[float | None, typer.Option(help="Of tiles: network pixels for one of the picture.")] = None,
     overlap: Annotated[float | None, typer.Option(help="Of tiles: share of a side, 0..0.5; 0.25 by default.")] = None,
+    any_light: Annotated[
+        bool,
+        typer.Option("--any-light", help="Do not warn of pictures far darker or brighter than all of the training."),
+    ] = False,
     engine: Engine = None,
     precision: Precision = None,
     threads: Threads = 0,
@@ -71,7 +75,9 @@ def inspect(
         typer.echo(f"anet: {warning}", err=True)
     cut = tiles_of(tiles, scale, overlap)
     streams = streams_for(model, paths, threads)
-    inspector = Inspector(model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size)
+    inspector = Inspector(
+        model, rules, threshold, min_area, threads, mm, cut, precision, engine, streams, size, any_light=any_light
+    )
     if inspector.engine.note:
         typer.echo(f"anet: {inspector.engine.note}", err=True)
     folder = free_out() if out is None else out

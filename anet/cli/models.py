@@ -43,7 +43,7 @@ def pack(
 ) -> None:
     """Make a model that ships of a run: half-precision weights of 1 MB at most, scored on its held-out pictures."""
     from anet.pack import pack
-    from anet.shipped import score_lines
+    from anet.runtime.told import score_lines
 
     folder, card = pack(run, name, about, not_for, licence, out, data)
     told = card.provenance["shipped"]

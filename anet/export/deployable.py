@@ -180,7 +180,7 @@ def _proven(
     for name in engines:
         if name.endswith(" f32"):
             check_equal(figures, name)
-    if card.train_px and not card.dynamic and (card.h, card.w) != (card.train_px, card.train_px):
+    if card.train_px and (card.h, card.w) != (card.train_px, card.train_px):
         plain = functools.partial(torch_probs, deployable)
         figures[AS_TRAINED] = {"iou": iou_of(plain, samples, card, lambda h, w: Frame(card.train_px))}
     figures["bound_on"] = len(samples) + len(seen)

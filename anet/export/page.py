@@ -4,10 +4,31 @@ from typing import Any
 
 from anet.frame import STRIDE
 from anet.runtime.card import Card
+from anet.runtime.told import TOLD, score_lines
 
 
 def page(card: Card) -> str:
-    """Give the page as Markdown: the card's figures, and the model's limits."""
+    """Give the page as Markdown: the card's figures, and the model's limits; first what one that ships must tell."""
+    told = _tabled(card.provenance.get(TOLD))
+    return "\n\n".join([*_shipped(card, told), _page(card).replace("# ", "## ", 1)]) if told else _page(card)
+
+
+def _shipped(card: Card, told: dict[str, Any]) -> list[str]:
+    said = [f"# {told.get('name')}", str(told.get("about"))]
+    said += [f"Not for: {told.get('not_for')}", f"Licence: {told.get('licence')}"]
+    lines = [f"- {line}" for line in score_lines(_tabled(told.get("scores")))]
+    scored = f"On held-out pictures, by this very file{_before(card)}, one seed:"
+    return [*said, scored, "\n".join(lines)] if lines else said
+
+
+def _before(card: Card) -> str:
+    """Say at which point figures were measured, where `anet threshold` has written another one since."""
+    was = [card.parity.get(name, getattr(card, name)) for name in ("threshold", "min_area_px")]
+    same = was == [card.threshold, card.min_area_px]
+    return "" if same else f" as it was, deciding above {was[0]:.4g} and regions from {was[1]} px"
+
+
+def _page(card: Card) -> str:
     size = f"any, sides in multiples of {STRIDE}" if card.dynamic else f"{card.h} x {card.w} pixels"
     pictures = f"median picture {card.picture_px} px" + f", 95 % up to {card.large_px} px" * (card.large_px > 0)
     scale = f"{card.scale:.3g} network pixels a picture pixel ({pictures})"
@@ -16,6 +37,7 @@ def page(card: Card) -> str:
         "Marks defects in pictures of a surface, pixel by pixel. Made by `anet export`; read by `anet inspect`.",
         _table(
             ("input", f"{size}, uint8 RGB; {scale if card.scale else 'scale of the training not known'}"),
+            *([("light", _light(card.mean_grey))] if card.mean_grey else []),
             ("classes", ", ".join(card.class_names)),
             ("decision", f"defect above {card.threshold:.4g}, regions from {card.min_area_px} px; see card.json"),
             ("recommended, the fastest first", ", ".join(card.fastest) or card.precision),
@@ -32,6 +54,10 @@ def page(card: Card) -> str:
         "- Checksums tell damage, not intent.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _light(trained: tuple[float, float]) -> str:
+    return f"mean grey of the training pictures {trained[0]:.4g} to {trained[1]:.4g}; `inspect` warns far from them"
 
 
 def _origin(provenance: dict[str, Any]) -> list[tuple[str, str]]:
@@ -65,8 +91,8 @@ def _figures(card: Card) -> str:
     where = card.speed["machine"]
     return (
         _table(*rows, head=head)
-        + f"\n\nOn {card.parity['pictures']} validation pictures, beside torch; points lost at most: 95 % bound on"
-        f" {card.parity.get('bound_on', 0)} labelled ones, those of training among them. Milliseconds for one frame on"
+        + f"\n\nOn {card.parity['pictures']} validation pictures{_before(card)}, beside torch; points lost at most:"
+        f" 95 % bound on {card.parity.get('bound_on', 0)} labelled ones, those of training among them. Milliseconds for one frame on"
         f" {where['cpu']} with {where['cores']} cores, in interleaved rounds, while other work may have run."
     )
 

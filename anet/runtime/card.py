@@ -53,6 +53,7 @@ class Card:
     precision: str = "f32"  # the recommended one of OpenVINO
     picture_px: int = 0  # median longer side of the training pictures; 0: not known
     large_px: int = 0  # longer side that 95 % of them do not exceed: up to there they were learnt whole; 0: picture_px
+    mean_grey: tuple[float, float] | None = None  # lowest and highest of a training picture, 0..255
     train_px: int = 0  # longer side of the frame in training; 0: as h and w
     left_out: dict[str, str] = field(default_factory=dict)  # format that was asked for -> why it is not here
     speed: dict[str, Any] = field(default_factory=dict)  # measured at export: machine, ms a frame
@@ -81,6 +82,8 @@ class Card:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**16:
                 raise ModelError(f"{name} must be a whole number of pixels: {value!r:.80} found")
+        if self.mean_grey is not None and not _is_range(self.mean_grey):
+            raise ModelError(f"mean_grey must be two numbers, 0 to 255: {self.mean_grey!r:.80} found")
         if not isinstance(self.fastest, tuple) or not all(isinstance(name, str) for name in self.fastest):
             raise ModelError(f"fastest must be a list of texts: {self.fastest!r:.80} found")
         if self.precision not in PRECISIONS:
@@ -185,6 +188,11 @@ def parse_card(content: bytes, name: str) -> Card:
         raise ModelError(f"{name} is not a complete model card: {error}") from error
     except AnetError as error:
         raise ModelError(f"{name}: {error}") from error
+
+
+def _is_range(values: Any) -> bool:
+    fits = isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values))
+    return fits and 0 <= values[0] <= values[1] <= 255
 
 
 def _is_number(value: Any) -> bool:

@@ -3,11 +3,12 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 
 from anet.errors import AnetError, ImageError, ModelError, OptionError
@@ -18,12 +19,14 @@ from anet.runtime.cutting import grid_for, grid_of, probs_later, probs_of
 from anet.runtime.engine import Engine
 from anet.runtime.engines.native import cores
 from anet.runtime.measuring.calibrate import scale_of
-from anet.runtime.measuring.measure import Defect, find_defects, measure
+from anet.runtime.measuring.measure import find_defects, measure
 from anet.runtime.measuring.runs import regions, runs_of, together
+from anet.runtime.report import Report, View
 from anet.runtime.settings import Settings
 from anet.runtime.tiling import Grid, Tiles, blended
 from anet.runtime.verdicts.bundled_rules import bundled_rules
-from anet.runtime.verdicts.rules import Reason, Rules, any_defect
+from anet.runtime.verdicts.light import odd_light
+from anet.runtime.verdicts.rules import VERDICTS, Rules, any_defect
 from anet.runtime.verdicts.rules_file import read_rules
 from anet.runtime.web import Stretch, inspect_web
 
@@ -35,63 +38,6 @@ AHEAD_PX = 8_000_000  # larger pictures are not read ahead: a few of them would 
 AHEAD = replace(LIMITS, pixels=AHEAD_PX)
 
 
-@dataclass(frozen=True)
-class View:
-    """How a picture was looked at: `tiles` of `tile_px` (h, w), one being all of it, at `scale`."""
-
-    tiles: int
-    tile_px: tuple[int, int]
-    scale: float  # network pixels for one of the picture
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values."""
-        return {"tiles": self.tiles, "tile_px": list(self.tile_px), "scale": round(self.scale, 4)}
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What was found on one picture. `mask` holds every class id the network gave, small regions included."""
-
-    name: str
-    h: int
-    w: int
-    verdict: str  # "accept", "warn" or "reject"
-    defects: tuple[Defect, ...]
-    timing_ms: dict[str, float]  # decode, pre, infer, post
-    mask: np.ndarray  # (h, w) uint8
-    model: str  # the card's id
-    engine: str = ""  # which of `anet.runtime.engine.ENGINES` answered, and from which of the bundle's files
-    precision: str = ""
-    reasons: tuple[Reason, ...] = ()  # why not accept: one for each limit of a rule that was broken
-    view: View | None = None
-    mm_per_px: tuple[float, float] | None = None  # y, x
-    threshold: float | None = None  # that decided the mask
-    min_area_px: int | None = None  # that left smaller regions out
-    rules: str | None = None  # the id of those that judged; None where they came from no file
-    make_probs: Callable[[], np.ndarray] | None = field(default=None, repr=False)
-
-    def probs(self) -> np.ndarray:
-        """Give the probabilities that the mask was decided from: `(h, w, channels) float32`, made when asked for.
-
-        4 bytes a pixel and channel. A picture that was cut into tiles is looked at once more: raises ValueError where
-        it was given as an array that holds other pixels by then.
-        """
-        if self.make_probs is None:
-            raise ValueError("this report came without what makes probabilities")
-        return self.make_probs()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give all but the mask as plain values."""
-        timing = {step: round(value, 3) for step, value in self.timing_ms.items()}
-        found = [defect.to_dict() for defect in self.defects]
-        names = ("name", "model", "engine", "precision", "threshold", "min_area_px", "rules", "h", "w", "verdict")
-        head: dict[str, Any] = {name: getattr(self, name) for name in names}
-        head["reasons"] = [reason.to_dict() for reason in self.reasons]
-        head |= {"view": self.view.to_dict()} if self.view else {}
-        head |= {"mm_per_px": list(self.mm_per_px)} if self.mm_per_px else {}
-        return {**head, "defects": found, "timing_ms": timing}
-
-
 class Inspector:
     """Inspect pictures with a model bundle. Safe to call from several threads; no call remembers another.
 
@@ -100,6 +46,8 @@ class Inspector:
     mm, too. `tiles`: False never cuts a picture, True cuts at the scale of the training, `Tiles` says how, and None
     cuts those whose longer side is more than LARGER times that of the large training pictures, if the card knows it.
     `calibrated_px` (h, w): refuse pictures of another size, and webs of another width: `mm_per_px` would be wrong.
+    A picture that is far darker or brighter than all of the training is at least warned of, see `odd_light`, but where
+    it is cut into tiles, or with `any_light`.
     `threads`, `precision`, `engine`, `streams` and `settings` are those of `Engine`; scale and overlap of `settings`
     count, each by itself, where `tiles` has none. Raises ModelError, OptionError.
     """
@@ -118,6 +66,7 @@ class Inspector:
         streams: int = 0,
         calibrated_px: tuple[int, int] | None = None,
         settings: Settings | None = None,
+        any_light: bool = False,
     ):
         if threshold is not None and not 0 < threshold < 1:
             raise OptionError(f"threshold is {threshold}: more than 0 and less than 1 would work")
@@ -139,7 +88,7 @@ class Inspector:
         self.mm_per_px = scale_of(mm_per_px)
         self.rules.check_units(self.mm_per_px)
         self.calibrated_px = calibrated_px
-        self.tiles = tiles
+        self.tiles, self.any_light = tiles, any_light
         if tiles:
             self.grid()
 
@@ -175,6 +124,8 @@ class Inspector:
             verdict, reasons = self.rules.decide(defects, mask, self.mm_per_px)
         except ImageError as error:
             raise ImageError(f"{called}: {error}") from error
+        if not self.any_light and (odd := odd_light(self.card.mean_grey, view.mean_grey)):
+            verdict, reasons = max(verdict, odd.action, key=VERDICTS.index), (*reasons, odd)
         times = dict(zip(STEPS, (decode, *times), strict=True))
         times["post"] += (time.perf_counter() - started) * 1000
         by = (self.card.id, self.engine.name, self.engine.precision)
@@ -248,7 +199,9 @@ class Inspector:
         mask = answer.mask(self.threshold)
         defects = find_defects(mask, answer, self.min_area_px, self.card.class_names, image, self.mm_per_px)
         times.append(time.perf_counter())
-        view = View(1, (h, w), min(frame.h / h, frame.w / w))
+        inner = frame.inner(h, w)
+        grey = float(np.mean(cv2.mean(framed[: inner[0], : inner[1]])[:3]))
+        view = View(1, (h, w), min(frame.h / h, frame.w / w), grey)
         return mask, defects, view, [1000 * (end - start) for start, end in pairwise(times)], answer.probs
 
     def _cut(self, image: np.ndarray, grid: Grid, lent: bool) -> tuple:

@@ -16,11 +16,11 @@ from anet.errors import ModelError, OptionError
 from anet.files import PICTURES, appearing, printable
 from anet.image import list_images
 from anet.runtime.card import CARD, MODEL_FILES, PAGE, Card, check_bundle, read_card
+from anet.runtime.told import TOLD, score_lines
 
 FOLDER = Path(__file__).parent
 DEFAULT = "anet-surface"  # where no model is named: trained on everything at hand
 MOST_BYTES = 1_000_000  # of one model in the wheel, packed
-TOLD = "shipped"  # key of a card's provenance: about, not_for, licence, parameters, scores, bytes
 
 
 @dataclass(frozen=True)
@@ -163,28 +163,5 @@ def _lines(one: Shipped) -> list[str]:
     return [*lines, f"  not for: {told.get('not_for', '')}", f"  licence: {told.get('licence', '')}"]
 
 
-def score_lines(scores: dict[str, Any]) -> list[str]:
-    """Give a line for each set of test pictures on which the shipped file was scored."""
-    return [
-        f"{name}: IoU {_percent(one['iou'])}"
-        + (
-            f" ({', '.join(f'{k} {_percent(v)}' for k, v in one['classes'].items())})"
-            if len(one["classes"]) > 1
-            else ""
-        )
-        + f" on {one['pictures']} held-out pictures; {one['escapes']} of {one['defect_pictures']} with a defect pass"
-        + (
-            f", {one['false_defects']} of {one['sound_pictures']} sound ones are flagged"
-            if one["sound_pictures"]
-            else ""
-        )
-        for name, one in scores.items()
-    ]
-
-
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"

@@ -41,6 +41,7 @@ class Facts:
     provenance: dict[str, Any] = field(default_factory=dict)  # data, split, recipe, seed, commit, versions, machine
     picture_px: int = 0  # median longer side of the training pictures; 0: a model of before does not say
     large_px: int = 0  # longer side that 95 % of them do not exceed; 0: as picture_px
+    mean_grey: tuple[float, float] | None = None  # lowest and highest of them, 0..255; None: as picture_px 0
 
     @property
     def classes(self) -> int:
@@ -107,6 +108,8 @@ def check_facts(facts: Facts) -> None:
         raise ValueError("mean and std must be three finite numbers each")
     if min(facts.std) <= 0 or not 0 <= facts.threshold <= 1:
         raise ValueError("std must be above 0 and threshold in 0..1")
+    if facts.mean_grey is not None and not (len(facts.mean_grey) == 2 and all(map(math.isfinite, facts.mean_grey))):
+        raise ValueError("mean_grey must be two finite numbers")
     for name in ("picture_px", "large_px"):
         if not isinstance(getattr(facts, name), int) or not 0 <= getattr(facts, name) < 2**16:
             raise ValueError(f"{name} must be a whole number of pixels")

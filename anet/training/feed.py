@@ -147,19 +147,22 @@ def repeat_factors(data: FramedSet, rare: float) -> np.ndarray:
     return repeats
 
 
-def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[list[float], list[float]]:
-    """Give mean and standard deviation per channel, 0..1, over at most `limit` pictures spread over the set.
+def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[list[float], list[float], tuple[float, float]]:
+    """Give mean and standard deviation per channel, 0..1, and the lowest and highest mean grey of a picture, 0..255.
 
-    They become part of the exported graph. Rounded to four digits, so that every machine trains with the same numbers.
+    Of at most `limit` pictures spread over the set. The first two become part of the exported graph, rounded to four
+    digits, so that every machine trains with the same numbers.
     """
-    total, squares, count = np.zeros(3), np.zeros(3), 0
+    total, squares, count, greys = np.zeros(3), np.zeros(3), 0, []
     for index in np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int)):
         image, mask = data.framed(int(index))
         pixels = image[_inside(mask)].astype(np.float64) / 255.0
+        greys.append(255 * float(pixels.mean()))
         total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
     mean = total / max(1, count)
     std = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0.0)).clip(min=0.02)
-    return [round(float(v), 4) for v in mean], [round(float(v), 4) for v in std]
+    light = round(min(greys), 2), round(max(greys), 2)
+    return [round(float(v), 4) for v in mean], [round(float(v), 4) for v in std], light
 
 
 def _inside(mask: np.ndarray) -> np.ndarray:

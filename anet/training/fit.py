@@ -292,7 +292,6 @@ def shown(split: Split, classes: int, size: int, rare: float) -> int:
     return round(repeat_factors(FramedSet(split.train, classes, Frame(size)), rare).sum()) if rare else len(split.train)
 
 
-def statistics(split: Split, classes: int, size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Give mean and standard deviation of the training pictures, as every later user of the model takes them."""
-    mean, std = picture_statistics(FramedSet(split.train, classes, Frame(size)))
-    return tuple(mean), tuple(std)
+def statistics(split: Split, classes: int, size: int) -> tuple[tuple[float, ...], ...]:
+    """Give `picture_statistics` of the training pictures, as every later user of the model takes them."""
+    return tuple(tuple(values) for values in picture_statistics(FramedSet(split.train, classes, Frame(size))))

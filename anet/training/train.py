@@ -164,11 +164,13 @@ def go(
     _, content = run.read_plan(folder)
     start = read_start(folder / START) if plan.init else None
     # weights go with the normalisation that they were trained on
-    mean, std = (start.mean, start.std) if start else statistics(parts, dataset.classes, plan.size)
+    mean, std, light = statistics(parts, dataset.classes, plan.size)
+    mean, std = (start.mean, start.std) if start else (mean, std)
     picture_px, large_px = usual_sides(parts.train)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
         provenance=content["provenance"], picture_px=picture_px, large_px=large_px,
+        mean_grey=(light[0], light[1]),
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         first_process(fabric, lambda: stack.enter_context(run.locked(folder)))
