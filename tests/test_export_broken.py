@@ -206,6 +206,9 @@ def test_a_chosen_threshold_stays_with_another_export_of_the_same_training_and_w
     again = check_bundle(bundle)
     assert (again.threshold, again.min_area_px, again.provenance["threshold"]["by"]) == (0.25, 12, "anet threshold")
     network, facts = load_model(model)
+    for size in ("32x64", "dynamic"):  # the point was chosen for another input
+        sized = Path(shutil.copytree(bundle, tmp_path / size))
+        assert export_run(model, sized, data=data, size=size)[1].threshold == card.threshold
     other = tmp_path / "other.safetensors"
     save_model(other, network.state_dict(), replace(facts, provenance={**facts.provenance, "seed": 99}))
     assert export_run(other, bundle, data=data)[1].threshold == card.threshold

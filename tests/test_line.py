@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
+from anet import pipeline
 from anet.data import load
 from anet.data.dataset import Sample, usual_sides
 from anet.errors import DataError
@@ -19,12 +20,13 @@ from anet.image import write_png
 from anet.models import open_model
 from anet.operating import choose_operating
 from anet.pipeline import export_run
-from anet.runtime.card import CARD, PAGE, read_card
+from anet.runtime.card import AS_TRAINED, CARD, PAGE, read_card
 from anet.runtime.cutting import grid_for
 from anet.runtime.inspector import Inspector
 from anet.runtime.settings import Settings, write_settings
 from anet.runtime.verdicts.bundled_rules import add_rules
 from anet.scoring.risk import Aim
+from anet.training.checkpoint import load_model, save_model
 from anet.training.train import train
 from tests.test_export import exported
 from tests.tiny import make_set, tiny
@@ -143,6 +145,13 @@ def test_pictures_of_many_sizes_are_looked_at_as_they_were_learnt(tmp_path):
     run = train(tiny(data, tmp_path / "runs", epochs=1), Console(quiet=True))
     card = export_run(run, tmp_path / "bundle")[1]
     assert (card.picture_px, card.large_px) == (64, 128)
+    network, facts = load_model(run)
+    save_model(run / "best.safetensors", network.state_dict(), replace(facts, large_px=0))  # a run of before
+    assert export_run(run, tmp_path / "again")[1].large_px == 128
+    sized = export_run(run, tmp_path / "any", size="dynamic")[1]
+    assert AS_TRAINED in sized.parity
+    fallen = replace(sized, parity={**sized.parity, AS_TRAINED: {"iou": 0.5}, "torch": {"iou": 0.25}})
+    assert pipeline._falls(fallen) == "IoU falls from 50.00 at 32x32, as trained, to 25.00 at any size"
     lowest, highest = card.mean_grey or (0, 0)
     assert 20 < lowest <= highest < 200
     assert grid_for(card, 128, 128) is None and grid_for(card, 256, 256) is not None

@@ -17,9 +17,13 @@ from anet import cli, pack, shipped
 from anet.errors import ModelError, OptionError, OutputError
 from anet.export.deployable import export_bundle
 from anet.export.weights import weights_of
+from anet.files import sha256
 from anet.models import open_model, open_start
+from anet.operating import write_point
 from anet.runtime.card import CARD, PAGE, check_bundle, read_card
 from anet.runtime.inspector import Inspector
+from anet.scoring.regions import THRESHOLDS, Survey
+from anet.scoring.risk import Aim, point_at
 from anet.training.checkpoint import load_model
 from anet.training.train import train
 from tests.layouts import save
@@ -134,8 +138,24 @@ def test_what_ships_is_exported_to_other_formats_as_any_model_is(home, run, tmp_
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     one, other = (open_model(path).probs(image) for path in (out, home / "anet-surface"))
     assert np.abs(one - other).max() < 1e-4
+    told = (out / PAGE).read_text()
+    assert "Not for: round things" in told and "Licence: ours" in told and "held-out pictures, by" not in told
     with pytest.raises(OptionError, match="stays as it is"):
         export_run("anet-surface", None, ("openvino",), data=data)
+
+
+def test_another_threshold_leaves_what_a_model_must_tell_and_says_at_which_it_was_scored(packed, tmp_path):
+    copied = Path(shutil.copytree(packed / "anet-surface", tmp_path / "mine"))
+    was = read_card(copied)
+    none = np.zeros((0, len(THRESHOLDS)), np.int64)
+    for threshold, area in ((0.25, 12), (0.75, 3)):
+        point = point_at(Survey(THRESHOLDS, none, none, none), threshold, area, Aim(max_escape=0.5))
+        write_point(copied, point, {"by": "anet threshold"}, sha256((copied / CARD).read_bytes()))
+    told = (copied / PAGE).read_text()
+    assert "Not for: round things" in told and "Licence: ours" in told and "above 0.75, regions from 3 px" in told
+    at = f" as it was, deciding above {was.threshold:.4g} and regions from {was.min_area_px} px"
+    assert f"On held-out pictures, by this very file{at}, one seed:" in told and f"validation pictures{at}" in told
+    assert check_bundle(copied).provenance["shipped"] == was.provenance["shipped"]
 
 
 # names
