@@ -93,8 +93,8 @@ def _figures(card: Card) -> str:
         _table(*rows, head=head)
         + f"\n\nOn {card.parity['pictures']} validation pictures{_before(card)}, beside torch; points lost at most:"
         f" 95 % bound on {card.parity.get('bound_on', 0)} labelled ones, those of training among them. Milliseconds"
-        f" for one frame on {where['cpu']} with {where['cores']} cores, in interleaved rounds, while other work may have"
-        " run."
+        f" for one frame on {where['cpu']} with {where['cores']} cores, in interleaved rounds, while other work may"
+        " have run."
     )
 
 
