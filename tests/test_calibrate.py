@@ -91,6 +91,8 @@ def test_a_pixel_without_a_size_is_refused(wrong):
 
 def test_a_pixels_size_is_read_from_one_number_two_or_a_file(tmp_path):
     assert scale_of(None) is None and scale_of(0.05) == (0.05, 0.05) and scale_of([0.1, 1]) == (0.1, 1.0)
+    assert read_scale("1,25")[2] == ("a pixel is 1 mm high and 25 mm wide; if that is a decimal comma, write 1.25",)
+    assert not read_scale("0.05,0.09")[2]
     assert read_scale("0.05") == ((0.05, 0.05), None, ()) and read_scale("0.05,0.048")[0] == (0.05, 0.048)
     file = tmp_path / "calibration.json"
     file.write_text(json.dumps(calibrate(board(), (9, 6), 2.0).to_dict(), allow_nan=False))

@@ -21,7 +21,7 @@ from anet.runtime.card import MODELS, Card, read_card, read_listed
 from anet.runtime.engines.native import Native, unavailable
 from anet.runtime.engines.onnx import OnnxRuntime
 from anet.runtime.engines.openvino import OpenVino
-from anet.runtime.settings import MOST, Settings, settings_for
+from anet.runtime.settings import MOST, Settings, not_for_here, settings_for
 
 
 class Engine:
@@ -54,8 +54,9 @@ class Engine:
         holders = [name for name in (MODELS if engine is None else [engine]) if precision in _held(self.card, name)]
         if holders == ["native"] and why_not(self.card, "native", precision):
             precision = None  # made for processors that can: others take what comes next
-        # note: a line for people, or empty
-        self.name, self.note = _which(self.card, engine, precision, self.settings.engine)
+        self.name, note = _which(self.card, engine, precision, self.settings.engine)
+        # a line for people, or empty
+        self.note = "; ".join(filter(None, (note, not_for_here(bundle) if settings is None else "")))
         tuned = self.settings if self.settings.engine in (None, self.name) else Settings()
         self.precision = _choose(self.card, self.name, precision, tuned.precision)
         files = [read_listed(bundle, self.card, name) for name in MODELS[self.name][self.precision]]

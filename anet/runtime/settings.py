@@ -71,6 +71,19 @@ def settings_for(bundle: Path | str) -> Settings:
     return _read(path).get(host(), Settings()) if os.path.lexists(path) else Settings()
 
 
+def not_for_here(bundle: Path | str) -> str:
+    """Say in one line that tiles were tuned, but for another machine or number of cores; nothing where they were not.
+
+    They change answers, unlike all else that is tuned. Raises ModelError as `settings_for`.
+    """
+    path = Path(bundle) / FILE
+    hosts = _read(path) if os.path.lexists(path) else {}
+    tuned = [printable(name) for name, one in hosts.items() if one.tiles != Tiles()]
+    if not tuned or host() in hosts:
+        return ""
+    return f"tiles were tuned for {'; '.join(tuned)}, this is {host()}: they are as the model says; `anet tune` here"
+
+
 def write_settings(bundle: Path | str, settings: Settings) -> Path:
     """Write `settings` for this machine into a bundle, other machines' entries kept; give the file.
 

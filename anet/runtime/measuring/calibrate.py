@@ -58,6 +58,9 @@ def read_scale(text: str) -> tuple[tuple[float, float], tuple[int, int] | None, 
     size, warnings = None, ()
     try:
         numbers = [float(part) for part in text.split(",")]
+        if len(numbers) == 2 and not 0.5 <= numbers[0] / (numbers[1] or 1) <= 2:
+            told = f"a pixel is {numbers[0]:g} mm high and {numbers[1]:g} mm wide"
+            warnings = (f"{told}; if that is a decimal comma, write {printable(text.replace(',', '.'))}",)
     except ValueError:
         numbers, size, warnings = _from_file(Path(text))
     scale = scale_of(numbers * 2 if len(numbers) == 1 else numbers)
