@@ -7,9 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: more threads would only wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("anet", deadline=None)  # a busy machine is no failure: benchmarks live in `anet bench`
+settings.load_profile("anet")
 
 # Compiled networks are kept here, not below the user's home; tests share it, which also saves compiling twice.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="anet-test-cache-")
