@@ -35,7 +35,7 @@ def figure_9(speed: Path, others: Sequence[Path] = ()) -> Drawn:
         figure = new_figure(12, 6.4)
         panels = figure.subplots(2, 2)
         for place, name in enumerate(FPS_MACHINES):
-            rates = {network: (fps[place],) * 3 for network, fps in FPS.items()}
+            rates = {network: (fps[place], fps[place], fps[place]) for network, fps in FPS.items()}
             _bars(panels[place][0], rates, f"printed: {name}", "{:.1f}")
         for place, (title, rates) in enumerate(found.items()):
             _bars(panels[place][1], rates, f"here: {title}", "{:.0f}")
