@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from anet.errors import AnetError, ModelError, OptionError, OutputError
 from anet.files import UNSEALED, seal
 from anet.runtime import settings as module
-from anet.runtime.settings import FILE, Settings, host, not_for_here, settings_for, write_settings
+from anet.runtime.settings import FILE, Settings, host, settings_and_note, settings_for, write_settings
 
 TUNED = Settings("native", "int8", 1, 2, 0.5, 0.125, {"budget_ms": 5.0})
 
@@ -27,18 +27,18 @@ def test_another_hosts_entry_is_kept_and_not_used(tmp_path, monkeypatch):
     write_settings(tmp_path, TUNED)
     monkeypatch.setattr(module, "host", lambda: "another, 64 cores")
     assert settings_for(tmp_path) == Settings()
-    assert not_for_here(tmp_path).startswith(f"tiles were tuned for {host()}, this is another, 64 cores:")
+    assert settings_and_note(tmp_path)[1].startswith(f"tiles were tuned for {host()}, this is another, 64 cores:")
     write_settings(tmp_path, Settings(threads=64))
-    assert settings_for(tmp_path).threads == 64 and not not_for_here(tmp_path)
+    assert settings_for(tmp_path).threads == 64 and not settings_and_note(tmp_path)[1]
     monkeypatch.setattr(module, "host", host)
-    assert settings_for(tmp_path) == TUNED and not not_for_here(tmp_path)
+    assert settings_for(tmp_path) == TUNED and not settings_and_note(tmp_path)[1]
 
 
 def test_what_changes_no_answer_is_tuned_elsewhere_without_a_word(tmp_path, monkeypatch):
-    assert not not_for_here(tmp_path)
+    assert not settings_and_note(tmp_path)[1]
     write_settings(tmp_path, Settings("native", "int8", 1, 2))
     monkeypatch.setattr(module, "host", lambda: "another, 64 cores")
-    assert not not_for_here(tmp_path)
+    assert not settings_and_note(tmp_path)[1]
 
 
 @given(data=st.data())

@@ -32,7 +32,7 @@ from anet.files import appearing, check_same, printable, sha256
 from anet.frame import Frame, channels_of
 from anet.nets.contract import all_finite
 from anet.nets.deployable import Deployable
-from anet.runtime.card import AS_TRAINED, CARD, MODELS, PAGE, Card
+from anet.runtime.card import AS_TRAINED, CARD, MODEL_FILES, MODELS, PAGE, Card
 from anet.runtime.engine import Engine
 from anet.runtime.engines.compiled import ov
 from anet.runtime.engines.native import library
@@ -238,6 +238,6 @@ def _check_formats(formats: Sequence[str]) -> None:
 def check_bundle_target(out: Path) -> None:
     """Refuse to replace anything but an empty folder or a bundle that holds nothing else. Raises OutputError."""
     held = {path.name for path in out.iterdir()} if out.is_dir() else {out.name} if os.path.lexists(out) else set()
-    ours = {CARD, PAGE, SETTINGS, *(name for kinds in MODELS.values() for files in kinds.values() for name in files)}
+    ours = {CARD, PAGE, SETTINGS, *MODEL_FILES}
     if held and not (CARD in held and held <= {*ours, *listed_rules(out)}):
         raise OutputError(f"{printable(out)} exists and is no model bundle: it is not replaced, give another name")

@@ -21,7 +21,7 @@ from anet.runtime.card import MODELS, Card, read_card, read_listed
 from anet.runtime.engines.native import Native, unavailable
 from anet.runtime.engines.onnx import OnnxRuntime
 from anet.runtime.engines.openvino import OpenVino
-from anet.runtime.settings import MOST, Settings, not_for_here, settings_for
+from anet.runtime.settings import MOST, Settings, settings_and_note
 
 
 class Engine:
@@ -50,13 +50,13 @@ class Engine:
         if engine is not None and engine not in ENGINES:
             raise OptionError(f"no engine {printable(engine)!r:.80}: {', '.join(ENGINES)} would work")
         self.card = read_card(bundle)
-        self.settings = settings_for(bundle) if settings is None else settings
+        self.settings, elsewhere = settings_and_note(bundle) if settings is None else (settings, "")
         holders = [name for name in (MODELS if engine is None else [engine]) if precision in _held(self.card, name)]
         if holders == ["native"] and why_not(self.card, "native", precision):
             precision = None  # made for processors that can: others take what comes next
         self.name, note = _which(self.card, engine, precision, self.settings.engine)
         # a line for people, or empty
-        self.note = "; ".join(filter(None, (note, not_for_here(bundle) if settings is None else "")))
+        self.note = "; ".join(filter(None, (note, elsewhere)))
         tuned = self.settings if self.settings.engine in (None, self.name) else Settings()
         self.precision = _choose(self.card, self.name, precision, tuned.precision)
         files = [read_listed(bundle, self.card, name) for name in MODELS[self.name][self.precision]]

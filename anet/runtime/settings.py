@@ -67,21 +67,20 @@ def host() -> str:
 
 def settings_for(bundle: Path | str) -> Settings:
     """Give what was tuned for this machine, or the defaults. Raises ModelError when the file is damaged or foreign."""
-    path = Path(bundle) / FILE
-    return _read(path).get(host(), Settings()) if os.path.lexists(path) else Settings()
+    return settings_and_note(bundle)[0]
 
 
-def not_for_here(bundle: Path | str) -> str:
-    """Say in one line that tiles were tuned, but for another machine or number of cores; nothing where they were not.
+def settings_and_note(bundle: Path | str) -> tuple[Settings, str]:
+    """Give `settings_for`, and a line where tiles were tuned, but for another machine or number of cores; else "".
 
-    They change answers, unlike all else that is tuned. Raises ModelError as `settings_for`.
+    Tiles change answers, unlike all else that is tuned. Raises as `settings_for`.
     """
-    path = Path(bundle) / FILE
-    hosts = _read(path) if os.path.lexists(path) else {}
+    hosts, here = _hosts(Path(bundle) / FILE), host()
     tuned = [printable(name) for name, one in hosts.items() if one.tiles != Tiles()]
-    if not tuned or host() in hosts:
-        return ""
-    return f"tiles were tuned for {'; '.join(tuned)}, this is {host()}: they are as the model says; `anet tune` here"
+    if not tuned or here in hosts:
+        return hosts.get(here, Settings()), ""
+    for_whom = f"tiles were tuned for {'; '.join(tuned)}, this is {here}"
+    return Settings(), f"{for_whom}: they are as the model says; `anet tune` here"
 
 
 def write_settings(bundle: Path | str, settings: Settings) -> Path:
@@ -91,7 +90,7 @@ def write_settings(bundle: Path | str, settings: Settings) -> Path:
     """
     path = Path(bundle) / FILE
     with _alone(path.parent):
-        hosts = _read(path) if os.path.lexists(path) else {}
+        hosts = _hosts(path)
         content = {name: one.to_dict() for name, one in {**hosts, host(): settings}.items()}
         whole = {"format": FORMAT, "sha256": UNSEALED, "hosts": content}
         atomic_write(path, seal(json.dumps(whole, indent=2, allow_nan=False).encode() + b"\n"))
@@ -110,6 +109,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _hosts(path: Path) -> dict[str, Settings]:
+    """Give the settings of all machines that a file holds, none where there is no file."""
+    return _read(path) if os.path.lexists(path) else {}
 
 
 def _read(path: Path) -> dict[str, Settings]:

@@ -73,7 +73,7 @@ class _Source:
         except Exception as error:
             self.failure = error
 
-    def failing_last(self, stretches: "Iterator[Stretch]") -> "Iterator[Stretch]":
+    def failing_last(self, stretches: Iterator[Stretch]) -> Iterator[Stretch]:
         yield from stretches
         if self.failure:
             raise self.failure

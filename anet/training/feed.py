@@ -13,6 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from anet.data.dataset import Sample
 from anet.frame import IGNORE, Frame
 
+Channels = tuple[float, ...]  # a number for each channel
 ZOOM = 3.0  # windows are enlarged at most so much
 LARGE = 0.05  # share of a picture; defects that take more are never cut: in a window they would be all there is
 CACHE_BYTES = 4 * 2**30  # pictures are kept up to this; larger sets are decoded anew in every epoch
@@ -147,7 +148,7 @@ def repeat_factors(data: FramedSet, rare: float) -> np.ndarray:
     return repeats
 
 
-def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[list[float], list[float], tuple[float, float]]:
+def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[Channels, Channels, tuple[float, float]]:
     """Give mean and standard deviation per channel, 0..1, and the lowest and highest mean grey of a picture, 0..255.
 
     Of at most `limit` pictures spread over the set. The first two become part of the exported graph, rounded to four
@@ -162,7 +163,7 @@ def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[list[float],
     mean = total / max(1, count)
     std = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0.0)).clip(min=0.02)
     light = round(min(greys), 2), round(max(greys), 2)
-    return [round(float(v), 4) for v in mean], [round(float(v), 4) for v in std], light
+    return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std), light
 
 
 def _inside(mask: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from anet.training import run
 from anet.training.augment import Augment
 from anet.training.checkpoint import Facts, load_model, save_model
 from anet.training.compiling import check_first
-from anet.training.feed import Batches, FramedSet, picture_statistics, repeat_factors
+from anet.training.feed import Batches, Channels, FramedSet, picture_statistics, repeat_factors
 from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
 from anet.training.recipes import Recipe, rate_of
@@ -292,6 +292,6 @@ def shown(split: Split, classes: int, size: int, rare: float) -> int:
     return round(repeat_factors(FramedSet(split.train, classes, Frame(size)), rare).sum()) if rare else len(split.train)
 
 
-def statistics(split: Split, classes: int, size: int) -> tuple[tuple[float, ...], ...]:
+def statistics(split: Split, classes: int, size: int) -> tuple[Channels, Channels, tuple[float, float]]:
     """Give `picture_statistics` of the training pictures, as every later user of the model takes them."""
-    return tuple(tuple(values) for values in picture_statistics(FramedSet(split.train, classes, Frame(size))))
+    return picture_statistics(FramedSet(split.train, classes, Frame(size)))

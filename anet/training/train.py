@@ -169,8 +169,7 @@ def go(
     picture_px, large_px = usual_sides(parts.train)
     facts = Facts(
         network=plan.network, class_names=dataset.class_names, size=plan.size, mean=mean, std=std,
-        provenance=content["provenance"], picture_px=picture_px, large_px=large_px,
-        mean_grey=(light[0], light[1]),
+        provenance=content["provenance"], picture_px=picture_px, large_px=large_px, mean_grey=light,
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         first_process(fabric, lambda: stack.enter_context(run.locked(folder)))
