@@ -163,7 +163,8 @@ def _report(
         image, truth = by_name[one.name].read(dataset.classes)
         tiles.append(Tile(one.name, image, truth, predict(image), one.iou, one.outcome.replace("_", " ")))
     title = f"{result.facts['model']['network']} on {dataset.name}, {dataset.task}"
-    write_report(path, title, _facts(result), history, [_table(result), *more], tiles, len(order))
+    kept = result.facts["model"].get("epoch")
+    write_report(path, title, _facts(result), history, [_table(result), *more], tiles, len(order), kept)
 
 
 def print_scores(result: Result, console: Console) -> None:

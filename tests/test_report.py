@@ -130,6 +130,14 @@ def test_gaps_in_the_history_are_gaps_in_the_curve():
     assert "highest 0.6 at epoch 7" in drawn and "Loss" not in drawn
 
 
+@pytest.mark.parametrize(("kept", "shown"), [(6, True), (7.0, True), (8, False), (None, False), ("?", False)])
+def test_the_epoch_that_was_kept_is_marked_where_it_is_among_those_drawn(kept, shown):
+    drawn = curves([{"epoch": e, "val_iou": v} for e, v in ((5, 0.7), (6, 0.6), (7, 0.65))], kept)
+    assert "highest 0.7 at epoch 5" in drawn
+    assert drawn.count('class="kept"') == 2 * shown
+    assert not shown or f"kept: epoch {kept:g}<" in drawn
+
+
 @pytest.mark.parametrize(
     "history", [[], [{}], [{"epoch": 1, "val_iou": None, "train_loss": math.nan}], [{"epoch": None, "val_loss": 1.0}]]
 )

@@ -25,16 +25,17 @@ PANELS = (
 )
 
 
-def curves(history: list[dict]) -> str:
+def curves(history: list[dict], kept: object = None) -> str:
     """Give one figure per panel for rows with `epoch`, `train_loss`, `val_loss`, `val_iou`; "" when there is nothing.
 
-    What is missing, None, NaN or infinite becomes a gap in its line.
+    What is missing, None, NaN or infinite becomes a gap in its line. The epoch whose weights were `kept`, where it is
+    among them, is a line of its own: it need not be the one with the highest IoU.
     """
     figures = []
     for title, top, every in PANELS:
         lines = [(series, points) for series in every if any(points := _points(history, series.key))]
         if lines:
-            figures.append(_figure(title, top, lines))
+            figures.append(_figure(title, top, lines, number(kept)))
     return "".join(figures)
 
 
@@ -66,7 +67,7 @@ def _points(history: list[dict], key: str) -> list[tuple[float, float] | None]:
     return points
 
 
-def _figure(title: str, top: float | None, lines: list[tuple[Series, list]]) -> str:
+def _figure(title: str, top: float | None, lines: list[tuple[Series, list]], kept: float | None) -> str:
     known = [point for _, points in lines for point in points if point]
     first, last = min(x for x, _ in known), max(x for x, _ in known)
     y_ticks = ticks(min(0.0, *(y for _, y in known)), max(top or 0.0, *(y for _, y in known)))
@@ -87,10 +88,15 @@ def _figure(title: str, top: float | None, lines: list[tuple[Series, list]]) -> 
         parts.append(f'<line class="tick" x1="{x_at(x):.1f}" x2="{x_at(x):.1f}" y1="{base}" y2="{base + 4}"/>')
         parts.append(f'<text x="{x_at(x):.1f}" y="{base + 18}" text-anchor="middle">{x:g}</text>')
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">epoch</text>')
+    mark = ""
+    if kept is not None and first <= kept <= last:
+        parts.append(f'<line class="kept" x1="{x_at(kept):.1f}" x2="{x_at(kept):.1f}" y1="{TOP}" y2="{base}"/>')
+        mark = f'<span><i class="kept"></i>kept: epoch {kept:g}</span>'
     for series, points in lines:
         parts.append(_line(series, points, x_at, y_at))
     legend = "".join(f'<span><i class="{s.style}"></i>{s.name}: {_told(s, points)}</span>' for s, points in lines)
-    return f'<figure><h3>{title}</h3>{"".join(parts)}</svg><figcaption class="legend">{legend}</figcaption></figure>'
+    told = f'<figcaption class="legend">{legend}{mark}</figcaption>'
+    return f'<figure><h3>{title}</h3>{"".join(parts)}</svg>{told}</figure>'
 
 
 def _line(series: Series, points: list, x_at, y_at) -> str:

@@ -28,6 +28,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; margin: 8px 0; }
 svg text { fill: var(--soft); font-size: 12.5px; font-variant-numeric: tabular-nums; }
 .grid, .tick { stroke: var(--line); }
+line.kept { stroke: var(--first); stroke-width: 1.5; stroke-dasharray: 4 4; } i.kept { background: var(--first); }
 polyline { fill: none; stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round; }
 polyline.first { stroke: var(--first); } polyline.second { stroke: var(--second); }
 circle.first { fill: var(--first); } circle.second { fill: var(--second); } circle.hover { fill: transparent; }

@@ -70,14 +70,15 @@ def write_report(
     tables: list[Table],
     tiles: list[Tile],
     scored: int | None = None,
+    kept: object = None,
 ) -> Path:
     """Write a self-contained HTML report, all or nothing, and give its path.
 
-    `history` has a row per epoch (see `curves`), empty for an evaluation. The worst pictures come first; of many only
+    `history` has a row per epoch, and `kept` is the one whose weights were (see `curves`); empty for an evaluation. The worst pictures come first; of many only
     the worst and the best are shown, and the report says of how many: of `scored`, when `tiles` is a selection already.
     Raises OutputError.
     """
-    drawn = curves(history)
+    drawn = curves(history, kept)
     sections = [
         f"<h1>{text(title)}</h1>",
         facts_list(facts),
