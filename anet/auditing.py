@@ -22,7 +22,7 @@ from anet.models import OpenModel, open_model
 from anet.scoring.audit_page import Section, Shown, write_audit
 from anet.scoring.conflicts import KINDS, Conflict, box_of, by_area, conflicts, far
 from anet.scoring.report import Table
-from anet.seen import fingerprint, known_seen
+from anet.seen import all_seen, fingerprint, known_seen
 from anet.targets import check_target
 
 COLUMNS = (
@@ -114,11 +114,12 @@ def _check_list(path: Path) -> None:
 def own_parts(opened: OpenModel, dataset: Dataset) -> dict[str, str]:
     """Give sample name -> part of the split that the model was trained with; empty where these are other pictures.
 
-    A picture by which it was neither trained nor validated is of its test part, whenever it came.
+    A picture by which neither it nor what it started from was trained or validated is of its test part, whenever it
+    came.
     """
     known = opened.provenance
-    if seen := known_seen(known):
-        part_of = {one: part for part in ("val", "train") for one in seen[part]}
+    if known_seen(known):
+        part_of = {one: part for part in ("val", "train") for seen in all_seen(known) for one in seen[part]}
         parts = {sample.name: part_of.get(fingerprint(sample), "test") for sample in dataset.samples}
         return parts if set(parts.values()) != {"test"} else {}
     if known["data"].get("digest") != dataset.digest():
@@ -214,7 +215,7 @@ def _facts(result: Audit, opened: OpenModel) -> dict[str, str]:
         trained += ": of pictures that it was trained on a model may know a wrong label by heart"
     return {
         "model": f"{opened.network} by {opened.engine} (sha256 {opened.sha256[:12]}), threshold {opened.threshold:.3f}",
-        "pictures": trained or "not those of the model's training, by their digest; single ones may be all the same",
+        "pictures": trained or "not those of the model's training, as far as it says",
         "rank": "how sure the model is against the label, times a share that grows with the region's area",
         "list": f"{result.list.name}: one row for each conflict",
     }

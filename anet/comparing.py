@@ -10,11 +10,12 @@ import numpy as np
 from anet.data import known
 from anet.errors import DataError, OptionError
 from anet.files import printable
-from anet.results import at_size, how, read_some, recipe_and_devices, trained_like, where
+from anet.results import at_size, how, read_some, recipe_and_devices, start_digest, trained_like, where
 from anet.scoring.paired import CONFIDENCE, paired
 from anet.tables import markdown
 
-Training = tuple[tuple[str, str], list[dict[str, Any]]]  # network and recipe, and its results by seed
+Key = tuple[str, str, str]  # network, recipe, and the digest of the weights it started from
+Training = tuple[Key, list[dict[str, Any]]]  # and its results by seed
 SAID = {1: "ahead", -1: "behind", 0: "not told apart"}
 
 
@@ -27,14 +28,15 @@ def against(folder: Path, network: str, say: Callable[[str], None] = lambda line
     `read_some` leaves out. Only tasks with one class of defect: results hold no counts for others.
     Raises DataError for a folder without results or with a broken one, OptionError when there is nothing to compare.
     """
-    alike: dict[tuple, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    alike: dict[tuple, dict[Key, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for content in read_some(folder, say):
         model = content["model"]
         if len(model["class_names"]) == 2:
-            alike[_pictures_and_size(content)][model["network"], how(content)].append(content)
+            key = (model["network"], how(content), start_digest(content))
+            alike[_pictures_and_size(content)][key].append(content)
     rows = [row for shared, trainings in alike.items() for row in _rows(shared, trainings, network)]
     if not rows:
-        trained = sorted({one for trainings in alike.values() for one, _ in trainings})
+        trained = sorted({one for trainings in alike.values() for one, *_ in trainings})
         raise OptionError(
             f"{printable(folder)} holds nothing to compare with network {network!r:.80}: "
             f"there are results of {', '.join(trained) or 'none'}; two must share data, split, recipe and epochs"
@@ -54,12 +56,13 @@ def _pictures_and_size(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _rows(
-    shared: tuple[str, ...], trainings: Mapping[tuple[str, str], list[dict[str, Any]]], network: str
+    shared: tuple[str, ...], trainings: Mapping[Key, list[dict[str, Any]]], network: str
 ) -> Iterator[tuple[str, ...]]:
-    for (one, recipe), results in trainings.items():
-        base = (network, trained_like(results[0]) if one != network else recipe_and_devices(results[0]))
-        if base in trainings and base != (one, recipe):
-            row = _row(shared, ((one, recipe), results), (base, trainings[base]))
+    for key, results in trainings.items():
+        like = trained_like(results[0]) if key[0] != network else recipe_and_devices(results[0])
+        # other networks have starts of their own: of two of one name, each is a base
+        for base in (one for one in trainings if one[:2] == (network, like) and one != key):
+            row = _row(shared, (key, results), (base, trainings[base]))
             if row:
                 yield row
 
@@ -71,7 +74,7 @@ def _row(shared: tuple[str, ...], one: Training, base: Training) -> tuple[str, .
     if found is None:
         return None
     left, right = (
-        (", ".join(called), str(len(results)), f"{iou:.1f}")
+        (", ".join(called[:2]), str(len(results)), f"{iou:.1f}")
         for (called, results), iou in ((one, found.one), (base, found.other))
     )
     points, interval = _signed(found.told, found.points), _signed(found.told, found.low, found.high)

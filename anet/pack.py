@@ -9,7 +9,7 @@ from typing import Any
 
 from anet.data import Dataset, Sample
 from anet.errors import ModelError, OptionError
-from anet.evaluation import prepare
+from anet.evaluation import Trial, prepare
 from anet.export.deployable import MAX_DROP, check_bundle_target
 from anet.export.page import page
 from anet.files import appearing, printable, sha256
@@ -31,8 +31,8 @@ def pack(
 
     The file itself is scored on the run's own test part, each set of a merged one apart, at the run's threshold, which
     validation chose. `about`, `not_for` and `licence` (of the pictures) are one line each, for people. Raises
-    ModelError: more than MOST_BYTES when packed, or weights that lose more than MAX_DROP; OutputError: `out/name` is
-    there and is no bundle; OptionError, DataError.
+    ModelError: more than MOST_BYTES when packed, weights that lose more than MAX_DROP, or a test part that was trained
+    on; OutputError: `out/name` is there and is no bundle; OptionError, DataError.
     """
     if "/" in name or not name.startswith("anet-"):
         raise OptionError(f"{printable(name)} is no name of a model that ships: anet-something would work")
@@ -68,17 +68,32 @@ def parameters(card: Card) -> int:
 
 
 def held_out(bundle: Path, run: Path, data: Path | None) -> dict[str, Any]:
-    """Score a bundle on the test part of its run's data: by set where that was merged of several, else as one."""
+    """Score a bundle on the test part of its run's data: by set where that was merged of several, else as one.
+
+    Raises ModelError where the run, or what it started from, was trained on some of that part.
+    """
     from anet.training.checkpoint import find_model
     from anet.training.run import read_plan
 
     plan, _ = read_plan(find_model(run).parent)
     trial = prepare(bundle, data or Path(plan.data), plan.task, plan.free, None, None, 0)
+    check_held_out(trial, run)
     predict = trial.opened.at(trial.opened.threshold)
     return {
         name: figures(evaluate(predict, samples, trial.dataset.classes).scores, trial.dataset)
         for name, samples in sets(trial.dataset, trial.parts.test).items()
     }
+
+
+def check_held_out(trial: Trial, run: Path) -> None:
+    """Refuse to call pictures held out that a run, or what it started from, was trained on. Raises ModelError."""
+    known, number = trial.trained_on, len(trial.parts.test)
+    if trial.other_split if known is None else known["test"]:
+        some = "some" if known is None else f"{known['test']} of {number}"
+        raise ModelError(
+            f"{printable(run)}, or what it started from, was trained on {some} of the pictures that would score it: "
+            "give the data of the training as it was, or train from a start that has not seen them"
+        )
 
 
 def sets(dataset: Dataset, samples: tuple[Sample, ...]) -> dict[str, list[Sample]]:

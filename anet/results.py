@@ -17,6 +17,7 @@ from anet.files import printable
 from anet.training.recipes import changes_of, changes_text
 
 FORMAT = 2
+AS_SET = "as the model has it"  # how the threshold of a result was chosen, if not on validation
 APART = ("speed", "int8")  # speeds of `anet bench`; a run's other precisions: no runs of their own (docs/speed.md)
 USUAL_SIZE = 224  # the paper's for NEU-Seg; any other goes into the name
 HEAD = (
@@ -160,6 +161,13 @@ def held_out(content: dict[str, Any]) -> bool:
     return content["data"].get("part", "test") == "test" and not content.get("trained_on_another_split_of_this_data")
 
 
+def standing(content: dict[str, Any]) -> tuple[int, bool]:
+    """Rank the files of one training and seed, of which the highest counts: that of `anet study`, then one whose
+    threshold validation chose, not the model's own.
+    """
+    return content["format"], (content.get("threshold") or {}).get("chosen") != AS_SET
+
+
 def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:
     """Read as `read_all` what may stand in one table: what is `held_out`, each training and seed once.
 
@@ -169,8 +177,8 @@ def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> l
     if not found:
         raise DataError(f"{printable(folder)} holds no result file: `anet eval ... --out FILE` writes one")
     tested = {name: content for name, content in found.items() if held_out(content)}
-    own = {}  # of two files of one training and seed, that of `anet study` counts
-    for name, content in sorted(tested.items(), key=lambda item: -item[1]["format"]):
+    own = {}
+    for name, content in sorted(tested.items(), key=lambda item: standing(item[1]), reverse=True):
         its = (content["data"]["digest"], start_digest(content), content["model"]["seed"])
         own.setdefault((*training_of(content), *its), name)
     kept = {name: content for name, content in tested.items() if name in own.values()}

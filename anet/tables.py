@@ -71,8 +71,9 @@ def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
     """Give a Markdown table with a column for each task: IoU, mean ± standard deviation, and how many seeds it is of.
 
     Trainings with few labels, or on smaller pictures than others of their task, have no cell. Of trainings that differ
-    in epochs, batch or digest of the data, a cell is of the longest, then of that with the most seeds, and names its
-    epochs where they are fewer than others' of its column: `summary` shows them all. Raises DataError.
+    in epochs, batch, digest of the data or start of one name, a cell is of the longest, then of that with the most
+    seeds, and names its epochs where they are fewer than others' of its column: `summary` shows them all. Raises
+    DataError.
     """
     trained: dict[tuple, dict[tuple, list]] = defaultdict(lambda: defaultdict(list))
     for content in read_some(folder, say):
@@ -80,7 +81,8 @@ def by_task(folder: Path, say: Callable[[str], None] = lambda line: None) -> str
         if content["split"].get("pictures", model.get("pictures")):
             continue
         data, task, split = where(content)
-        numbers = (model["size"], recipe["epochs"], recipe["batch"], content["data"]["digest"])
+        labels, start = content["data"]["digest"], start_digest(content)
+        numbers = (model["size"], recipe["epochs"], recipe["batch"], labels, start)
         trained[(data, task), (split, model["network"], how(content))][numbers].append(content)
     most: dict[tuple, tuple[int, int]] = {}  # of each column: size, and epochs at that size
     for (column, _), kinds in trained.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anet.comparing import against
 from anet.errors import DataError, OptionError
-from anet.results import read
+from anet.results import AS_SET, read
 from anet.scoring.paired import FEWEST, Difference, paired
 from anet.tables import by_class, by_task, summary, table
 from tests.test_cli import anet
@@ -129,6 +129,25 @@ def test_a_bound_shows_no_zero_against_what_is_said(tmp_path, monkeypatch, low, 
     found = Difference(70.0, 70.0 - points, low, high, 20)
     monkeypatch.setattr("anet.comparing.paired", lambda *given: found)
     assert cells(against(tmp_path, "anet"))[0][-3:] == shown
+
+
+def test_starts_of_one_name_are_not_averaged_as_seeds(tmp_path):
+    put(tmp_path, "base", "anet")
+    for seed, hits in enumerate((1.0, 0.7)):
+        start = {"init": {"name": "bundle", "sha256": str(seed) * 64}}
+        put(tmp_path, f"a{seed}", "anet", seed=seed, hits=hits, model=start, scores={"iou": [0.9, 0.7 * hits]})
+    rows = cells(against(tmp_path, "anet"))
+    assert [row[5] for row in rows] == ["1", "1"] and {row[4] for row in rows} == {"anet, strong from bundle"}
+    assert "± " not in by_task(tmp_path)
+
+
+def test_of_two_files_of_one_training_that_at_the_threshold_of_validation_counts(tmp_path):
+    for name, chosen, iou in (("a", AS_SET, 0.5), ("b", "validation", 0.6), ("c", AS_SET, 0.4)):
+        put(tmp_path, name, scores={"iou": [0.9, iou]}, threshold={"chosen": chosen})
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+    lines = []
+    assert "60.0 (1)" in by_task(tmp_path, lines.append) and "a.json, c.json" in lines[0]
 
 
 def test_a_changed_recipe_or_start_is_compared_with_the_recipe_as_it_is(tmp_path):

@@ -149,6 +149,13 @@ def test_a_column_is_ranked_within_the_training_that_most_networks_share(sources
     assert "not drawn, protocol grouped: A-Net by recipe strong, 2000 epochs" in said
 
 
+def test_a_study_s_result_fills_its_cell_whatever_else_lies_there(sources):
+    one = put(sources.results, iou=0.6)
+    other = one | {"format": 1, "scores": one["scores"] | {"iou": [0.9, 0.5]}}
+    (sources.results / "zz.json").write_text(json.dumps(other))
+    assert str(cells(read_all(sources.results), "sd900", "inclusion", "grouped")[0]["anet"]) == "60.00"
+
+
 def test_other_labels_are_no_further_seed_of_a_cell_and_are_named(sources):
     put(sources.results, iou=0.6, digest="a" * 64)
     put(sources.results, "enet", iou=0.6, digest="a" * 64)

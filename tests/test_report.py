@@ -130,6 +130,14 @@ def test_gaps_in_the_history_are_gaps_in_the_curve():
     assert "highest 0.6 at epoch 7" in drawn and "Loss" not in drawn
 
 
+def test_a_selection_of_many_is_told_as_such(tmp_path):
+    """`anet eval` hands over no more than what may be shown."""
+    tiles = [tile(f"a{number}", 0.01 * number) for number in range(report.WORST + report.BEST)]
+    _, page = written(tmp_path, tiles=tiles, scored=840)
+    said = f"The {report.WORST} worst of 840 pictures are shown, the worst first, and the {report.BEST} best."
+    assert any(said in p for p in page.shown("p")) and page.shown("h3") == ["The best"]
+
+
 @pytest.mark.parametrize(("kept", "shown"), [(6, True), (7.0, True), (8, False), (None, False), ("?", False)])
 def test_the_epoch_that_was_kept_is_marked_where_it_is_among_those_drawn(kept, shown):
     drawn = curves([{"epoch": e, "val_iou": v} for e, v in ((5, 0.7), (6, 0.6), (7, 0.65))], kept)

@@ -8,10 +8,11 @@ import pytest
 import torch
 from rich.console import Console
 
+from anet import pack
 from anet.auditing import own_parts
 from anet.data import load, split
 from anet.errors import DataError, ModelError
-from anet.evaluation import evaluate_model, print_scores
+from anet.evaluation import evaluate_model, prepare, print_scores
 from anet.models import open_model, open_start
 from anet.nets import build
 from anet.operating import choose_operating
@@ -186,6 +187,12 @@ def test_what_a_start_had_seen_counts_for_the_model_that_began_there(trained, tm
     same = model(tmp_path / "same.safetensors", dataset, before, init=facts)  # its own parts were the start's
     assert evaluate_model(same, root).facts["pictures_trained_on"] == {"train": 0, "val": 0, "test": 0}
     assert len(open_start(later).seen) == 2
+    audited = own_parts(open_model(later), dataset)
+    own = {sample.name for sample in (*parts.train, *parts.val)}
+    assert {name for name, part in audited.items() if part == "test"} == set(audited) - mine - own
+    with pytest.raises(ModelError, match=f"was trained on {known} of {len(parts.test)} of the pictures"):
+        pack.check_held_out(prepare(later, root, dataset.task, False, None, None, 0), later)
+    pack.check_held_out(prepare(same, root, dataset.task, False, None, None, 0), same)
 
 
 def test_a_card_of_very_many_pictures_leaves_them_out():

@@ -13,7 +13,7 @@ from anet.data.splitting import VAL_SHARE
 from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.paper.published_scores import TITLES, Column
-from anet.results import held_out, how, percent, read_all
+from anet.results import held_out, how, percent, read_all, standing
 from anet.study.plan import Plan, Run
 from anet.study.show import Estimate, device_here
 from anet.training.recipes import RECIPES, changes_of
@@ -68,7 +68,7 @@ def cells(
     pictures kept apart are another task: they are in neither.
     """
     found: dict[tuple, dict[str, dict[int, dict]]] = defaultdict(lambda: defaultdict(dict))
-    for one in ledger:
+    for one in sorted(ledger, key=standing):  # of two files of one training and seed, the last one counts
         about, parts, network = one["data"], one["split"], one["model"]["network"]
         its = (about["name"], about["task"], about["free"], parts["protocol"], parts["seed"], network in networks)
         asked = its == (data, task, False, protocol, 0, True) and not parts.get("pictures")

@@ -96,7 +96,7 @@ def _figure(title: str, top: float | None, lines: list[tuple[Series, list]], kep
         parts.append(_line(series, points, x_at, y_at))
     legend = "".join(f'<span><i class="{s.style}"></i>{s.name}: {_told(s, points)}</span>' for s, points in lines)
     told = f'<figcaption class="legend">{legend}{mark}</figcaption>'
-    return f'<figure><h3>{title}</h3>{"".join(parts)}</svg>{told}</figure>'
+    return f"<figure><h3>{title}</h3>{''.join(parts)}</svg>{told}</figure>"
 
 
 def _line(series: Series, points: list, x_at, y_at) -> str:

@@ -74,8 +74,9 @@ def write_report(
 ) -> Path:
     """Write a self-contained HTML report, all or nothing, and give its path.
 
-    `history` has a row per epoch, and `kept` is the one whose weights were (see `curves`); empty for an evaluation. The worst pictures come first; of many only
-    the worst and the best are shown, and the report says of how many: of `scored`, when `tiles` is a selection already.
+    `history` has a row per epoch, and `kept` is the one whose weights were (see `curves`); empty for an evaluation. The
+    worst pictures come first; of many only the worst and the best are shown, and the report says of how many: of
+    `scored`, when `tiles` is a selection already.
     Raises OutputError.
     """
     drawn = curves(history, kept)
@@ -131,7 +132,7 @@ def _pictures(tiles: list[Tile], scored: int) -> str:
     if not tiles:
         return ""
     ranked = sorted(tiles, key=lambda tile: (math.inf if (iou := number(tile.iou)) is None else iou, tile.name))
-    few = len(ranked) <= WORST + BEST
+    few = scored <= WORST + BEST
     worst, best = (ranked, []) if few else (ranked[:WORST], ranked[-BEST:])
     seen: set[tuple[int, int, int]] = set()
     best_cards = _cards(best, BUDGET * len(best) // (len(worst) + len(best)), seen)

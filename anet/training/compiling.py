@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,12 @@ class Miscompiled(Exception):
 
 
 def compiles(pixels: int) -> bool:
-    """Say whether a training of so many pixels is compiled: where that pays, and a C++ compiler is there."""
-    return pixels > COMPILE_PIXELS and bool(os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++"))
+    """Say whether a training of so many pixels is compiled: where that pays, and a C++ compiler and what it needs are.
+
+    The code that is compiled includes Python.h, which Debian has in a package of its own.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    return pixels > COMPILE_PIXELS and bool(compiler) and Path(sysconfig.get_path("include"), "Python.h").exists()
 
 
 def check_first(network: nn.Module) -> None:
