@@ -28,6 +28,7 @@ from anet.image import write_png
 from anet.scoring.evaluate import evaluate
 from anet.training import fit, run
 from anet.training.checkpoint import load_model, save_model
+from anet.training.compiling import COMPILE_PIXELS, compiles
 from anet.training.device import find_precision
 from anet.training.predictor import Predictor
 from anet.training.recipes import PAPER, RECIPES, STRONG, changes_of, changes_text, find_recipe, read_change, sized
@@ -667,6 +668,17 @@ def test_the_strong_recipe_learns_squares_from_eight_pictures(data, tmp_path):
     network, facts = load_model(folder)
     scored = evaluate(Predictor(network, facts), split(dataset).test, dataset.classes)
     assert scored.scores.miou > 0.8
+
+
+def test_a_long_training_is_compiled_where_a_compiler_and_python_s_headers_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "g++")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert not compiles(10 * COMPILE_PIXELS)  # Debian's python3 without python3-dev
+    (tmp_path / "Python.h").touch()
+    assert compiles(10 * COMPILE_PIXELS) and not compiles(COMPILE_PIXELS)
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not compiles(10 * COMPILE_PIXELS)
 
 
 def test_a_training_whose_compiled_step_answers_nan_goes_on_without_compiling(tmp_path, monkeypatch):
