@@ -17,7 +17,6 @@ from anet.files import printable
 from anet.training.recipes import changes_of, changes_text
 
 FORMAT = 2
-AS_SET = "as the model has it"  # how the threshold of a result was chosen, if not on validation
 APART = ("speed", "int8")  # speeds of `anet bench`; a run's other precisions: no runs of their own (docs/speed.md)
 USUAL_SIZE = 224  # the paper's for NEU-Seg; any other goes into the name
 HEAD = (
@@ -165,7 +164,7 @@ def standing(content: dict[str, Any]) -> tuple[int, bool]:
     """Rank the files of one training and seed, of which the highest counts: that of `anet study`, then one whose
     threshold validation chose, not the model's own.
     """
-    return content["format"], (content.get("threshold") or {}).get("chosen") != AS_SET
+    return content["format"], (content.get("threshold") or {}).get("chosen") == "validation"
 
 
 def read_some(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[dict[str, Any]]:

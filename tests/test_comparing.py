@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from anet.comparing import against
 from anet.errors import DataError, OptionError
-from anet.results import AS_SET, read
+from anet.evaluation import AS_SET
+from anet.results import read
 from anet.scoring.paired import FEWEST, Difference, paired
 from anet.tables import by_class, by_task, summary, table
 from tests.test_cli import anet
