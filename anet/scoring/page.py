@@ -28,13 +28,14 @@ dd { margin: 0; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; margin: 8px 0; }
 svg text { fill: var(--soft); font-size: 12.5px; font-variant-numeric: tabular-nums; }
 .grid, .tick { stroke: var(--line); }
-line.kept { stroke: var(--first); stroke-width: 1.5; stroke-dasharray: 4 4; } i.kept { background: var(--first); }
+line.kept { stroke: var(--first); stroke-width: 1.5; stroke-dasharray: 4 4; }
 polyline { fill: none; stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round; }
 polyline.first { stroke: var(--first); } polyline.second { stroke: var(--second); }
 circle.first { fill: var(--first); } circle.second { fill: var(--second); } circle.hover { fill: transparent; }
 i.first { background: var(--first); } i.second { background: var(--second); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: .88rem; color: var(--soft); margin: 0; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 3px; margin-right: .45em; }
+.legend i.kept { width: 0; border-left: 2px dashed var(--first); border-radius: 0; vertical-align: -.1em; }
 .sticky { position: sticky; top: 0; background: var(--page); padding: 10px 0; z-index: 1; }
 .wide { overflow-x: auto; width: fit-content; max-width: 100%; }
 table { border-collapse: collapse; min-width: min(100%, 420px); font-variant-numeric: tabular-nums; }
