@@ -1,7 +1,7 @@
 """Stands for a training in tests of `anet study run`: starts in an instant, keeps the lock, obeys, fails when told to.
 
 What it does is told by the seed of its run: 0 to 6 finish at once, 7 fails with a reason, 8 is killed, 9 works until
-its standard input closes and then says so, 10 finds another process at work.
+its standard input closes and then says so, 10 finds another process at work, 11 does so once and then fails.
 """
 
 import fcntl
@@ -43,7 +43,10 @@ with open(f"{base}.lock", "a") as stream:
         sys.stdin.buffer.read()
         (base / "stopped").touch()
         sys.exit(130)
-    if seed == 10:
+    if seed == 11 and (base / "began").read_text().count("\n") > 1:
+        write("failed", "loss is nan")
+        sys.exit(2)
+    if seed in (10, 11):
         sys.exit(75)
     time.sleep(0.2)  # so that two starters meet
     content = json.loads(Path(os.environ["RESULT"]).read_text())

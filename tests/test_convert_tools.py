@@ -182,6 +182,15 @@ def test_yaml_beyond_the_small_part_is_refused(tmp_path, yaml):
     fails(tmp_path, yolo(tmp_path, "0 0 0 1 0 1 1", yaml), "data.yaml")
 
 
+def test_apostrophes_inside_names_are_letters_however_many(tmp_path):
+    flow = parse("names: [tache d'eau, trace d'huile, 'a, b', \"c # d\"] # l'eau\n")
+    assert flow == {"names": ["tache d'eau", "trace d'huile", "a, b", "c # d"]}
+    assert parse("names: {0: l'eau, 1: 'x, y'}") == {"names": {"0": "l'eau", "1": "x, y"}}
+    assert parse("names:\n- l'eau # d'ici\n") == {"names": ["l'eau"]}
+    many = [f"x'{number}" for number in range(5000)]
+    assert parse(f"names: [{', '.join(many)}]") == {"names": many}
+
+
 @given(st.text(alphabet=list("names:[]{}'\"#-, \n\t0ab|&*!")))
 def test_any_yaml_text_parses_or_is_a_data_error(text):
     with contextlib.suppress(DataError):

@@ -10,6 +10,7 @@ from rich.console import Console
 from anet import data
 from anet.data.audit import check
 from anet.data.merge import merge, print_merged
+from anet.data.similar import Pair
 from anet.errors import DataError, OutputError
 from tests import layouts
 
@@ -65,6 +66,18 @@ def test_a_picture_that_shows_what_test_shows_is_left_out_of_train_whichever_set
     assert names(merged, "val") == {"b/images/val/2", "b/images/val/14"}  # a's 4 is b's test
     assert names(merged, "train") == {"a/images/train/1", "b/images/train/11", "b/images/train/12"}
     assert not [f for f in check(tmp_path / "out").findings if "test" in f.kind or "val" in f.kind]
+
+
+def test_what_overlaps_a_picture_that_is_left_out_itself_stays(tmp_path, monkeypatch):
+    """1 overlaps 14 of val, which overlaps 5 of test: 14 goes, and nothing of val or test shows what 1 shows."""
+    a = parts_folder(tmp_path / "a", {"train": [1, 2, 3], "val": [4, 14], "test": [5]})
+    b = parts_folder(tmp_path / "b", {"train": [11], "val": [12], "test": [15]})
+    ways = (("train/1", "val/14"), ("test/5", "val/14"))
+    pairs = [Pair(f"a/images/{one}", f"a/images/{other}", 0.9, "shifted") for one, other in ways]
+    monkeypatch.setattr("anet.data.similar.near_duplicates", lambda samples: pairs)
+    merged = data.load(merge([a, b], tmp_path / "out").out)
+    assert names(merged, "val") == {"a/images/val/4", "b/images/val/12"}
+    assert "a/images/train/1" in names(merged, "train")
 
 
 def test_classes_of_one_name_become_one_and_others_stay_apart(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -493,6 +494,27 @@ def test_a_study_does_what_is_missing_and_skips_what_is_there(study, tmp_path):
     code, said = study([0, 1, 2, 3])
     assert code == 0 and "4 runs: 3 done, 1 to do" in said and len(before) == 3
     assert before.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*.json")}.items()
+
+
+def test_a_run_that_fails_after_another_process_had_it_is_not_tried_again_and_again(study, tmp_path):
+    code, said = study([11])
+    assert code == 1 and said.count("loss is nan") == 1 and "another process is at" not in said
+    assert len((places(tmp_path, 11).folder / "began").read_text().splitlines()) == 2
+
+
+def test_what_was_cut_off_goes_on_with_the_same_pictures_elsewhere(tmp_path, root):
+    quiet = Console(file=StringIO())
+    shutil.copytree(root, tmp_path / "one")
+    first = replace(job(tmp_path, root, epochs=1, batch=4, size=32), data=str(tmp_path / "one" / "squares"))
+    folder = Places.of(first.run.name, Path(first.runs), Path(first.results)).folder
+    child.train_or_go_on(first, folder, quiet)
+    (tmp_path / "one").rename(tmp_path / "two")
+    moved = replace(first, data=str(tmp_path / "two" / "squares"))
+    child.train_or_go_on(moved, folder, quiet)
+    pictures = Path(moved.data, "images", "train")
+    shutil.copy(pictures / "1.png", pictures / "0.png")
+    with pytest.raises(ModelError, match=r"two/squares has changed since"):
+        child.train_or_go_on(moved, folder, quiet)
 
 
 def test_what_fails_or_is_killed_is_reported_and_the_rest_goes_on(study, tmp_path):

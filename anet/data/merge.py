@@ -163,7 +163,7 @@ def _leaking(pieces: Sequence[_Piece]) -> set[str]:
     gone: set[str] = set()
     for number in (2, 1):
         before = {piece.name for piece in pieces if piece.part in PARTS[:number]} - gone
-        after = {piece.name for piece in pieces if piece.part == PARTS[number]}
+        after = {piece.name for piece in pieces if piece.part == PARTS[number]} - gone
         gone |= partners(before, after, groups, pairs).keys()
     for part in PARTS:
         if not any(piece.part == part and piece.name not in gone for piece in pieces):

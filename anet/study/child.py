@@ -108,7 +108,7 @@ def train_or_go_on(job: Job, folder: Path, console: Console) -> None:
             raise ModelError(f"{printable(folder)} holds the run {found}: move it away")
         if run.init and open_start(run.init).sha256 != facts["provenance"]["init"]["sha256"]:
             raise ModelError(f"{printable(folder)} started from another model than {printable(run.init)}: move it away")
-        training.resume(folder, console)
+        training.resume(folder, console, Path(job.data))
         return
     remove_stub(folder)
     own = RECIPES[run.recipe]  # as it is: `anet train` would give few pictures more epochs

@@ -125,6 +125,8 @@ class Study:
             self.busy[run] = self.busy.get(run, 0) + 1
         else:
             self.fail(run, reason_of(child.returncode, places))
+        if child.returncode != BUSY:
+            self.busy.pop(run, None)  # what failed is not tried for ever, and nobody else is at it
 
     def work(self, slots: Sequence[Slot]) -> None:
         """Go through what waits; runs that another process has are tried once more at the end."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +141,14 @@ def check_step(name: str, aux: bool, batch: int, size: int) -> None:
             ) from error
 
 
-def resume(folder: Path, console: Console) -> Path | None:
-    """Go on with a run that was stopped or killed, as if it never had been. Raises as `train`."""
+def resume(folder: Path, console: Console, data: Path | None = None) -> Path | None:
+    """Go on with a run that was stopped or killed, as if it never had been. Raises as `train`.
+
+    `data` is where the same pictures lie by now, if elsewhere.
+    """
     folder = Path(folder)
     plan, content = run.read_plan(folder)
+    plan = replace(plan, data=str(data.absolute())) if data else plan
     dataset = load(Path(plan.data), plan.task, plan.free)
     parts = run.parts_of(plan, dataset)
     if dataset.digest() != content["provenance"]["data"]["digest"]:

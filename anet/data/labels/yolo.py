@@ -4,7 +4,9 @@ Each line is `class x1 y1 x2 y2 ...` with coordinates as shares of width and hei
 sound one, as in Ultralytics' own reader; a label file without picture is a fault.
 """
 
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -227,8 +229,22 @@ def _open(value: str) -> bool:
     return value[:1] in ("[", "{") and value[-1:] not in ("]", "}")
 
 
+def _bare(text: str) -> Iterator[int]:
+    """Give the places in `text` that no quotes enclose; these open where a cell begins: `tache d'eau` has none."""
+    quote, last = "", ":"
+    for place, sign in enumerate(text):
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'" and last in "[{,:-":
+            quote = sign
+        else:
+            yield place
+        last = last if sign.isspace() else sign
+
+
 def _uncomment(row: str) -> str:
-    return re.sub(r"""^((?:"[^"]*"|'[^']*'|[^"'#]|(?<=\w)['#])*?)(?:^|\s)\#.*$""", r"\1", row)
+    starts = (place for place in _bare(row) if row[place] == "#" and (not place or row[place - 1].isspace()))
+    return row[: next(starts, None)]
 
 
 def _block(rows: list[tuple[int, str]]) -> object:
@@ -253,7 +269,9 @@ def _value(value: str, number: int) -> object:
         return _scalar(value, number)
     if value[-1] != {"[": "]", "{": "}"}[value[0]]:
         raise DataError(f"line {number}: {value[0]} is not closed")
-    cells = [c.strip() for c in re.findall(r"""(?:"[^"]*"|'[^']*'|[^,"'])+""", value[1:-1])]
+    inner = value[1:-1]
+    commas = [place for place in _bare(inner) if inner[place] == ","]
+    cells = [inner[a + 1 : b].strip() for a, b in itertools.pairwise([-1, *commas, len(inner)])]
     cells = [cell for cell in cells if cell]
     if value[0] == "[":
         return [_scalar(cell, number) for cell in cells]
