@@ -48,12 +48,17 @@ def _page(card: Card) -> str:
         *(f"Left out: {name}: {why}." for name, why in card.left_out.items()),
         "## Limits",
         "- The IoU above is on the pictures that chose the weights: `anet eval` on held-out ones says what to expect.\n"
-        "- It knows only surfaces, lighting and defects like those it was trained on; nothing warns of others.\n"
+        f"- It knows only surfaces, lighting and defects like those it was trained on; {_warned(card)}.\n"
         "- Defects finer than two or three network pixels are lost; see the scale above.\n"
         "- The licence of the training pictures is not known here: ask where they come from before passing this on.\n"
         "- Checksums tell damage, not intent.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _warned(card: Card) -> str:
+    unlike = "nothing warns of others"
+    return f"{unlike}, but of light that is far off" if card.mean_grey else unlike
 
 
 def _light(trained: tuple[float, float]) -> str:

@@ -1,5 +1,6 @@
 // Read a bundle from C++ with nothing but OpenVINO: `defects BUNDLE/model.xml PICTURE.ppm THRESHOLD` prints how many pixels
-// are defective. The picture is a binary PPM (P6) of the network's size; scale it and fill with grey 128 as `anet.frame` does.
+// of the network are defective. The picture is a binary PPM (P6) of the network's size: docs/deploy.md, "Other runtimes", says
+// how a picture becomes one, and where the threshold stands.
 // Model of one class: (1, h, w, 3) uint8 RGB in, (1, h, w, 1) float32 probability of a defect out.
 #include <cmath>
 #include <cstring>
@@ -34,7 +35,7 @@ int main(int count, char** words) {
         request.infer();
         const auto answer = request.get_output_tensor(0);
         if (answer.get_shape()[3] != 1)
-            throw std::runtime_error("a model of several classes: take the likeliest of each pixel instead");
+            throw std::runtime_error("a model of several classes: defect where 1 - channel 0 exceeds the threshold, of the likeliest other one");
         const float threshold = std::stof(words[3]);
         size_t defective = 0;
         for (size_t i = 0; i < answer.get_size(); ++i) {
