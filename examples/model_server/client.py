@@ -1,4 +1,4 @@
-"""Ask OpenVINO Model Server (KServe v2), find defects as `anet inspect --no-tiles` does: `client.py BUNDLE PICTURE URL`."""
+"""Ask OpenVINO Model Server (KServe v2), find defects as `inspect --no-tiles` does: `client.py BUNDLE PICTURE URL`."""
 
 import json
 import sys
