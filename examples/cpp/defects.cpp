@@ -1,6 +1,6 @@
-// Read a bundle from C++ with nothing but OpenVINO: `defects BUNDLE/model.xml PICTURE.ppm THRESHOLD` prints how many pixels
-// of the network are defective. The picture is a binary PPM (P6) of the network's size: docs/deploy.md, "Other runtimes", says
-// how a picture becomes one, and where the threshold stands.
+// Read a bundle from C++ with nothing but OpenVINO: `defects BUNDLE/model.xml PICTURE.ppm THRESHOLD` prints how many of the
+// network's pixels, not the picture's, are defective. The picture is a binary PPM (P6) of the network's size: how any picture
+// becomes one, and the answer one of the picture, is told in docs/deploy.md, "Other runtimes".
 // Model of one class: (1, h, w, 3) uint8 RGB in, (1, h, w, 1) float32 probability of a defect out.
 #include <cmath>
 #include <cstring>
@@ -35,7 +35,8 @@ int main(int count, char** words) {
         request.infer();
         const auto answer = request.get_output_tensor(0);
         if (answer.get_shape()[3] != 1)
-            throw std::runtime_error("a model of several classes: defect where 1 - channel 0 exceeds the threshold, of the likeliest other one");
+            // a pixel is then a defect where 1 - p(background) exceeds the threshold, of the likeliest of channels 1, 2, ...
+            throw std::runtime_error("a model of several classes: this example reads one");
         const float threshold = std::stof(words[3]);
         size_t defective = 0;
         for (size_t i = 0; i < answer.get_size(); ++i) {

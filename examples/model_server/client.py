@@ -1,4 +1,8 @@
-"""Ask OpenVINO Model Server (KServe v2), find defects as `inspect --no-tiles` does: `client.py BUNDLE PICTURE URL`."""
+"""Ask OpenVINO Model Server (KServe v2) for the defects of a picture: `python client.py BUNDLE PICTURE URL`.
+
+They are those of `anet inspect`, by the card's threshold and smallest area, for pictures of up to 1.5 times the longer
+side of those of the training. Tiles, light, rules, verdicts and the checksum of the served file are not in it.
+"""
 
 import json
 import sys
