@@ -4,9 +4,9 @@ Each line is `class x1 y1 x2 y2 ...` with coordinates as shares of width and hei
 sound one, as in Ultralytics' own reader; a label file without picture is a fault.
 """
 
-import itertools
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -229,22 +229,21 @@ def _open(value: str) -> bool:
     return value[:1] in ("[", "{") and value[-1:] not in ("]", "}")
 
 
-def _bare(text: str) -> Iterator[int]:
-    """Give the places in `text` that no quotes enclose; these open where a cell begins: `tache d'eau` has none."""
-    quote, last = "", ":"
-    for place, sign in enumerate(text):
-        if quote:
-            quote = "" if sign == quote else quote
-        elif sign in "\"'" and last in "[{,:-":
-            quote = sign
-        else:
-            yield place
-        last = last if sign.isspace() else sign
-
-
 def _uncomment(row: str) -> str:
-    starts = (place for place in _bare(row) if row[place] == "#" and (not place or row[place - 1].isspace()))
-    return row[: next(starts, None)]
+    return next((row[:at] for at, char in _bare(row) if char == "#" and (not at or row[at - 1].isspace())), row)
+
+
+def _bare(text: str) -> Iterator[tuple[int, str]]:
+    """Give each character outside quotes, with its place; an apostrophe inside a word opens none, as in YAML."""
+    quote, begins = "", True  # the quote that is open; whether a key, an item or a value begins here
+    for at, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote  # two of them inside quotes close and open: still quoted
+        elif begins and char in "\"'":
+            quote = char
+        else:
+            begins = char == "," or (char in " \t" and text[at - 1 : at] == ":") or (begins and char in " \t[{-:")
+            yield at, char
 
 
 def _block(rows: list[tuple[int, str]]) -> object:
@@ -269,10 +268,9 @@ def _value(value: str, number: int) -> object:
         return _scalar(value, number)
     if value[-1] != {"[": "]", "{": "}"}[value[0]]:
         raise DataError(f"line {number}: {value[0]} is not closed")
-    inner = value[1:-1]
-    commas = [place for place in _bare(inner) if inner[place] == ","]
-    cells = [inner[a + 1 : b].strip() for a, b in itertools.pairwise([-1, *commas, len(inner)])]
-    cells = [cell for cell in cells if cell]
+    inside = value[1:-1]
+    cuts = [-1, *(at for at, char in _bare(inside) if char == ","), len(inside)]
+    cells = [cell for first, last in pairwise(cuts) if (cell := inside[first + 1 : last].strip())]
     if value[0] == "[":
         return [_scalar(cell, number) for cell in cells]
     pairs = [cell.partition(":") for cell in cells]
