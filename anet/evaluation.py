@@ -49,6 +49,10 @@ class Trial:
     other_split: bool  # the model was trained on some of what is held out here
     trained_on: dict[str, int] | None  # part -> its pictures that the model was trained on; None: it does not say
 
+    def saw(self, part: str) -> bool:
+        """Say whether the model was trained on some of a part: as it says, else where its split was another one."""
+        return self.other_split if self.trained_on is None else self.trained_on[part] > 0
+
     def facts(self, part: str) -> dict[str, Any]:
         """Give what goes with every figure from a part: data, split, model, machine."""
         dataset, parts, opened = self.dataset, self.parts, self.opened

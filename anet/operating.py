@@ -83,7 +83,7 @@ def choose_operating(
 def check_unseen(trial: Trial, model: Path) -> None:
     """Refuse to count on validation pictures that the model was trained on. Raises DataError."""
     own, counts = trial.opened.provenance["split"], trial.trained_on
-    if trial.other_split if counts is None else counts["val"]:
+    if trial.saw("val"):
         some = "some of those" if counts is None else f"{counts['val']} of the {len(trial.parts.val)}"
         raise DataError(
             f"{printable(model)} was trained on another split of these pictures and saw {some} that would be "

@@ -87,9 +87,9 @@ def held_out(bundle: Path, run: Path, data: Path | None) -> dict[str, Any]:
 
 def check_held_out(trial: Trial, run: Path) -> None:
     """Refuse to call pictures held out that a run, or what it started from, was trained on. Raises ModelError."""
-    known, number = trial.trained_on, len(trial.parts.test)
-    if trial.other_split if known is None else known["test"]:
-        some = "some" if known is None else f"{known['test']} of {number}"
+    if trial.saw("test"):
+        known = trial.trained_on
+        some = "some" if known is None else f"{known['test']} of {len(trial.parts.test)}"
         raise ModelError(
             f"{printable(run)}, or what it started from, was trained on {some} of the pictures that would score it: "
             "give the data of the training as it was, or train from a start that has not seen them"
