@@ -710,3 +710,31 @@ def test_a_training_whose_compiled_step_answers_nan_goes_on_without_compiling(tm
     network, facts = load_model(folder)
     assert (plan.compiled, content["provenance"]["compiled"], facts.provenance["compiled"]) == (False, False, False)
     assert all(map(torch.equal, network.state_dict().values(), load_model(plain)[0].state_dict().values()))
+
+
+@pytest.mark.filterwarnings("ignore")  # those of the modules that torch.compile imports
+def test_a_training_goes_on_without_compiling_where_the_compiler_does_not_work(tmp_path, monkeypatch):
+    import torch._inductor.config as settings
+
+    compiled = torch.compile(lambda x: x.sin() + 1)  # in the network's place, whose graph takes a minute before it fails
+    monkeypatch.setattr(settings.cpp, "cxx", (None, "/bin/false"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))  # else what was compiled before is taken
+    plain = train(tiny(make_set(tmp_path / "data"), tmp_path / "plain"), Console(file=io.StringIO()))
+    monkeypatch.setattr(torch, "compile", lambda network: torch.nn.Sequential(network, Called(compiled)))
+    said = io.StringIO()
+    folder = train(tiny(tmp_path / "data", tmp_path / "runs", compiled=True), Console(file=said, width=400))
+    assert re.search("torch.compile failed .*/bin/false.*: this training goes on without it", said.getvalue())
+    assert not run.read_plan(folder)[0].compiled
+    there, here = (load_model(one)[0].state_dict().values() for one in (plain, folder))
+    assert all(map(torch.equal, there, here))
+
+
+class Called(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)

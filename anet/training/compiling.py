@@ -1,8 +1,10 @@
 """`torch.compile` for a training: when it pays, and what if the code that it made is wrong."""
 
+import contextlib
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,20 @@ about 30 % of a step (`anet bench-training` measures it)."""
 
 
 class Miscompiled(Exception):
-    """The first compiled step of a training left weights that are no numbers."""
+    """A training cannot go on compiled; the text says what torch.compile did."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn what torch.compile raises, where a compiler is there but does not work, into Miscompiled."""
+    try:
+        yield
+    except RuntimeError as error:
+        from torch._dynamo.exc import TorchDynamoException  # a second to import, and there once anything was compiled
+
+        if not isinstance(error, TorchDynamoException):
+            raise
+        raise Miscompiled(f"torch.compile failed ({str(error).splitlines()[0]:.200})") from error
 
 
 def compiles(pixels: int) -> bool:
@@ -37,7 +52,7 @@ def check_first(network: nn.Module) -> None:
     slopes are NaN when compiled, and as they should be when not; at 224 all are right.
     """
     if not all_finite(network.parameters()):
-        raise Miscompiled
+        raise Miscompiled("what torch.compile made answers NaN")
 
 
 def without(folder: Path, plan: Plan) -> Plan:

@@ -26,7 +26,7 @@ from anet.scoring.threshold import choose_threshold
 from anet.training import run
 from anet.training.augment import Augment
 from anet.training.checkpoint import Facts, load_model, save_model
-from anet.training.compiling import check_first
+from anet.training.compiling import check_first, told
 from anet.training.feed import Batches, Channels, FramedSet, picture_statistics, repeat_factors
 from anet.training.losses import training_loss
 from anet.training.predictor import Predictor
@@ -108,7 +108,8 @@ def fit(fabric: Fabric, plan: Plan, folder: Path, facts: Facts, dataset: Dataset
             x = prepare.normalise(x).contiguous(memory_format=torch.channels_last)
             lr = recipe.lr_at(state.step, steps) * rate
             balance = recipe.balance_at(state.step, steps)
-            loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip, balance, network.aux_heads)
+            with told():
+                loss = take_step(fabric, model, optimizer, x, target, lr, recipe.clip, balance, network.aux_heads)
             where = epoch + 1, state.step % batches.per_epoch + 1, names, folder
             if not math.isfinite(loss):
                 raise diverged(f"loss is {loss}", *where)

@@ -184,12 +184,12 @@ def go(
         try:
             try:
                 fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
-            except Miscompiled:  # nothing was saved yet
+            except Miscompiled as failed:  # since this process began, nothing was saved
                 plan = first_process(fabric, lambda: without(folder, plan))
                 facts.provenance["compiled"] = False
                 if chief:
-                    console.print("what torch.compile made answers NaN: this training goes on without it")
-                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, False, start)
+                    console.print(f"{printable(str(failed))}: this training goes on without it", markup=False)
+                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
         except Stopped:
             if not chief:  # a helper that ends with an error would make Fabric kill the first process
                 return None
