@@ -716,7 +716,7 @@ def test_a_training_whose_compiled_step_answers_nan_goes_on_without_compiling(tm
 def test_a_training_goes_on_without_compiling_where_the_compiler_does_not_work(tmp_path, monkeypatch):
     import torch._inductor.config as settings
 
-    compiled = torch.compile(lambda x: x.sin() + 1)  # in the network's place, whose graph takes a minute before it fails
+    compiled = torch.compile(lambda x: x.sin() + 1)  # in the network's place: its graph takes a minute to fail
     monkeypatch.setattr(settings.cpp, "cxx", (None, "/bin/false"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))  # else what was compiled before is taken
     plain = train(tiny(make_set(tmp_path / "data"), tmp_path / "plain"), Console(file=io.StringIO()))
