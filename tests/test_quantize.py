@@ -123,8 +123,10 @@ def test_layers_are_put_back_to_float_until_the_loss_is_allowed():
     def score(probs) -> float:  # points lost by being off: no int8 of all layers gets away with it
         return 100 - 100 * float(np.abs(np.stack([probs(frame) for frame in pictures]) - wanted).mean())
 
-    made = quantize_accurately(model, pictures, score, max_drop=0.05)
-    assert 0 < rounded(made) < rounded(quantize(model, pictures))
+    whole = quantize(model, pictures)
+    off = 100 * float(np.abs(answers(whole, pictures) - wanted).mean())  # more where a processor has no VNNI
+    made = quantize_accurately(model, pictures, score, max_drop=off / 2)
+    assert 0 < rounded(made) < rounded(whole)
 
 
 @pytest.mark.parametrize("drop", [-1, float("nan")])
