@@ -184,12 +184,12 @@ def go(
         try:
             try:
                 fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
-            except Miscompiled as failed:  # since this process began, nothing was saved
+            except Miscompiled as failed:  # at another shape perhaps, after a save: that is gone on from
                 plan = first_process(fabric, lambda: without(folder, plan))
                 facts.provenance["compiled"] = False
                 if chief:
                     console.print(f"{printable(str(failed))}: this training goes on without it", markup=False)
-                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, resume, start)
+                fit(fabric, plan, folder, facts, dataset, parts, shows, stopping, True, start)
         except Stopped:
             if not chief:  # a helper that ends with an error would make Fabric kill the first process
                 return None
