@@ -729,6 +729,36 @@ def test_a_training_goes_on_without_compiling_where_the_compiler_does_not_work(t
     assert all(map(torch.equal, there, here))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_step_that_fails_after_a_save_goes_on_from_that_save(tmp_path, monkeypatch):
+    from torch._dynamo.exc import TorchDynamoException
+
+    calls, begun, load_state = [], [], run.load_state
+
+    def noted(*given):
+        state, scaler = load_state(*given)
+        begun.append(state.step)
+        return state, scaler
+
+    def fails(x):  # as code for another shape would, compiled later
+        calls.append(len(x))
+        if len(calls) == 7:
+            raise TorchDynamoException("no code for this shape")
+        return x
+
+    plain = train(tiny(make_set(tmp_path / "data"), tmp_path / "plain"), Console(file=io.StringIO()))
+    monkeypatch.setattr(torch, "compile", lambda network: torch.nn.Sequential(network, Called(fails)))
+    monkeypatch.setattr(run, "load_state", noted)
+    said = io.StringIO()
+    folder = train(
+        tiny(tmp_path / "data", tmp_path / "runs", compiled=True, save_every=1), Console(file=said, width=400)
+    )
+    assert "torch.compile failed (no code for this shape): this training goes on without it" in said.getvalue()
+    assert begun == [6] and len(calls) == 7
+    there, here = (load_model(one)[0].state_dict().values() for one in (plain, folder))
+    assert all(map(torch.equal, there, here))
+
+
 class Called(torch.nn.Module):
     """A function as a module."""
 
