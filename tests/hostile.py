@@ -51,10 +51,17 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(w: int, h: int, bits: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+def png(w: int, h: int, bits: int, colour: int, rows: bytes, extra: bytes = b"", woven: int = 0) -> bytes:
     """Give a PNG of unfiltered `rows`, each led by its filter byte; `extra` chunks come before the pixels."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, bits, colour, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, bits, colour, 0, 0, woven))
     return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def rows_of(array: np.ndarray, woven: bool = False) -> list[bytes]:
+    """Give the unfiltered rows of a PNG, each led by its filter byte; `woven` as Adam7, in seven passes."""
+    grids = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1))
+    passes = [array[y::dy, x::dx] for y, dy, x, dx in grids] if woven else [array]
+    return [b"\0" + row.astype(array.dtype.newbyteorder(">")).tobytes() for part in passes for row in part]
 
 
 def tiff(array: np.ndarray, field: int = 1, photometric: int = 1, order: str = "<", **tags: int) -> bytes:
@@ -114,7 +121,7 @@ def good() -> dict[str, bytes]:
     files["tiff 16"] = tiff(deep)
     files["tiff float"] = tiff((deep / 65535).astype(np.float32), field=3)
     files["bigtiff"] = encoded(colour, "TIFF", big_tiff=True)
-    files["group4"] = encoded(colour.convert("1"), "TIFF", compression="group4")
+    files["png woven"] = png(W, H, 8, 2, b"".join(rows_of(surface(), woven=True)), woven=1)
     files["rle8"] = bmp(W, H, 8, 1, b"".join(bytes((W - 20, y, 20, 9)) + b"\0\0" for y in range(H)) + b"\0\1")
     return files
 
@@ -161,6 +168,14 @@ def _spoilt_png() -> Iterator[tuple[str, bytes]]:
     rows = b"".join(b"\0" + row.tobytes() for row in surface())
     for kept in (0, 1, 200, len(rows) // 2, len(rows) - 1):
         yield f"png with {kept} bytes of pixels, well wrapped", png(W, H, 8, 2, rows[:kept])
+    colours = chunk(b"PLTE", bytes(range(256)) * 3)
+    for bits, colour, channels in ((8, 0, 1), (8, 2, 3), (8, 3, 1), (8, 4, 2), (8, 6, 4), (16, 0, 1), (16, 2, 3)):
+        array = np.resize(surface(), (H, W, channels)).astype(np.uint16 if bits == 16 else np.uint8)
+        for woven in (0, 1):
+            every = rows_of(array, bool(woven))
+            for kept in (1, len(every) // 2, len(every) - 1):  # whole rows, which a decoder fills up with black
+                packed = png(W, H, bits, colour, b"".join(every[:kept]), colours if colour == 3 else b"", woven)
+                yield f"png {bits} bits, kind {colour}, woven {woven}, {kept} rows, well wrapped", packed
     for at in (16, 20, 24, 29, idat + 4, idat + 99, len(whole) - 14, len(whole) - 1):
         yield f"png byte {at} changed", whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :]
     yield "png without IEND", whole[:-12]
@@ -220,6 +235,8 @@ def _spoilt_others() -> Iterator[tuple[str, bytes]]:
         yield f"tiff tag {tag} = {value}", tiff(grey, **{f"t{tag}": value})
     for packing in (0, 6, 9, 34712, 50001, 65535):
         yield f"tiff compression {packing}", tiff(grey, t259=packing)
+    for packing, mode in (("group4", "1"), ("jpeg", "L"), ("jpeg", "RGB")):  # of which half would pass for all
+        yield f"tiff {packing} {mode}", encoded(Image.fromarray(surface()).convert(mode), "TIFF", compression=packing)
     yield "tiff directory outside", b"II*\0" + struct.pack("<I", 10**9) + bytes(99)
     yield "tiff directory is the header", b"II*\0\0\0\0\0"
     yield "tiff of 65535 tags", b"II*\0\x08\0\0\0\xff\xff" + bytes(999)

@@ -13,14 +13,15 @@ from anet.image.formats.header import Clock, Header, Limits, Refused, check_size
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL = 256, 257, 258, 259, 262, 266
 STRIPS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR = 273, 274, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 322, 323, 324, 325
-EXTRA, FORMAT, COLOURS, TABLES, REFERENCE = 338, 339, 320, 347, 532
+EXTRA, FORMAT, COLOURS, REFERENCE = 338, 339, 320, 532
 SINGLE = (WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, FILL, SAMPLES, STRIP_ROWS, PLANAR, TILE_WIDTH, TILE_HEIGHT, 317)
-OTHER = (292, 293, 530, 531, REFERENCE, TABLES)  # fax options, YCbCr, shared JPEG tables: read by the decoder only
+OTHER = (530, 531, REFERENCE)  # of YCbCr: read by the decoder only
 KEPT = {*SINGLE, BITS, STRIPS, STRIP_BYTES, TILES, TILE_BYTES, EXTRA, FORMAT, COLOURS, *OTHER}
 BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}  # field types of whole numbers
-NONE, JPEG = 1, 7
-COMPRESSIONS = (NONE, 2, 3, 4, 5, JPEG, 8, 32773, 32946, 34925, 50000)  # fax, LZW, deflate, PackBits, LZMA, Zstandard
+NONE = 1
+COMPRESSIONS = (NONE, 5, 8, 32773, 32946, 34925, 50000)  # LZW, deflate (2), PackBits, LZMA, Zstandard
+SILENT = {2: "fax", 3: "fax", 4: "fax", 6: "JPEG", 7: "JPEG"}  # libtiff only warns where their data are missing
 MOST_UNPACKED = 128 * 2**20  # bytes of one compressed strip or tile; the decoder holds it beside the picture
 
 
@@ -105,8 +106,9 @@ def read(data: memoryview, limits: Limits, clock: Clock) -> Header:
     check_size(w, h, bits * samples, limits)
     for tag in SINGLE:
         page.number(tag)
-    if page.number(COMPRESSION, NONE) not in COMPRESSIONS:
-        raise Refused(f"TIFF compression {page.number(COMPRESSION)} is not read: save it with deflate, or as PNG")
+    if (packing := page.number(COMPRESSION, NONE)) not in COMPRESSIONS:
+        kind = f" ({SILENT[packing]}: half of it would pass for all)" if packing in SILENT else ""
+        raise Refused(f"TIFF compression {packing}{kind} is not read: save it with deflate, or as PNG")
     if bits > 8 and page.number(PHOTOMETRIC) == 0:
         raise Refused(f"a {bits}-bit TIFF with white as zero is not read: save it with black as zero")
     _check_places(page, w, h, bits, samples, limits)
