@@ -15,7 +15,6 @@ from anet.data.few import fewer
 from anet.data.similar import near_duplicates
 from anet.data.twins import Twins, lay_over
 from anet.errors import OptionError, OutputError
-from anet.evaluation import check_fit
 from anet.files import atomic_write, csv_text, printable, read_plain
 from anet.frame import IGNORE
 from anet.models import OpenModel, open_model
@@ -88,7 +87,7 @@ def audit(
         raise OptionError(f"--limit {limit}, --out {printable(out)}: a picture or more and a name ending in .html work")
     opened = open_model(model, threads)
     dataset = load(data, task, free, opened.task)
-    check_fit(opened, dataset, model, data)
+    dataset.check_fit(opened.class_names, model)
     check_target(out, model, dataset.root)
     _check_list(out.with_suffix(".csv"))
     parts = own_parts(opened, dataset)

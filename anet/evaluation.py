@@ -83,7 +83,7 @@ def prepare(
     """Open a model and the pictures to try it on, see `evaluate_model`. Raises ModelError, DataError, ImageError."""
     opened = open_model(model, threads, engine, precision)
     dataset = load(data, task, free, opened.task)
-    check_fit(opened, dataset, model, data)
+    dataset.check_fit(opened.class_names, model)
     digest, trained = dataset.digest(), opened.provenance
     own = trained.get("split", {})
     same_data = trained.get("data", {}).get("digest") == digest
@@ -96,20 +96,6 @@ def prepare(
     counts = trained_on(all_seen(trained), parts) if known_seen(trained) else None
     other_split = bool(counts["val"] or counts["test"]) if counts else same_data and not own_split
     return Trial(opened, dataset, free, digest, parts, pictures, other_split, counts)
-
-
-def check_fit(opened: OpenModel, dataset: Dataset, model: Path, data: Path) -> None:
-    """Refuse to hold a model against labels of other classes, or of the same in another order. Raises DataError.
-
-    One class of defect fits any other one, whatever either is called.
-    """
-    ours, theirs = opened.class_names[1:], dataset.class_names[1:]
-    if len(ours) != len(theirs) or (len(ours) > 1 and ours != theirs):
-        same = "the same in another order, so that ids mean other classes" if sorted(ours) == sorted(theirs) else ""
-        raise DataError(
-            f"{printable(model)} tells {', '.join(map(printable, ours))} apart, {printable(data)} is labelled with "
-            f"{', '.join(map(printable, theirs))}: {same or 'they do not fit'}"
-        )
 
 
 def evaluate_model(

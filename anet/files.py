@@ -33,6 +33,8 @@ def replacing(path: Path | str, flush: bool = True) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
+        if is_special(path):
+            raise OSError("it is no regular file")
         folder = os.path.dirname(path)
         handle, temporary = _fresh(folder)
         with open(handle, "wb") as stream:
@@ -49,6 +51,11 @@ def replacing(path: Path | str, flush: bool = True) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def is_special(path: Path | str) -> bool:
+    """Say whether a device or a pipe is there, which a rename would replace by a file."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def atomic_write(path: Path | str, content: bytes | str, flush: bool = True) -> None:
@@ -254,6 +261,11 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
             ["'" + cell if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r'") else cell for cell in row]
         )
     return stream.getvalue()
+
+
+def hidden(name: str) -> bool:
+    """Say whether an entry of a folder is passed over: what archivers and file managers leave behind is no picture."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def printable(name: Path | str) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from anet.data import Dataset, Sample, Split, load, split
 from anet.data.dataset import usual_sides
+from anet.data.few import fewer
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_replaceable, check_writable, printable, write_json
@@ -55,7 +56,9 @@ def train_run(options, resume: Path | None, console: Console, init: str | None =
     if folder is not None:  # None in the helper processes of a training on several devices
         report = report_run(folder, "val")
         console.print(
-            f"best weights: {folder / 'best.safetensors'}   report: {report}", highlight=False, soft_wrap=True
+            f"best weights: {printable(folder / 'best.safetensors')}   report: {printable(report)}",
+            highlight=False,
+            soft_wrap=True,
         )
     return 0
 
@@ -104,10 +107,7 @@ def export_run(
     plan, dataset, parts = _proven_on(folder, facts, data)
     if plan is None and int8 == "qat":
         raise OptionError(f"--int8 qat trains as the run did, and {printable(path)} lies in none: ptq would work")
-    if dataset.classes != facts.classes:
-        raise ModelError(
-            f"{printable(path)} tells {facts.classes} ids apart, {printable(dataset.root)} has {dataset.classes}"
-        )
+    dataset.check_fit(facts.class_names, Path(path))
     shown = [
         sample.read(facts.classes)[0] for sample in spread(parts.train, CALIBRATION if RANGED & set(formats) else 32)
     ]
@@ -151,7 +151,8 @@ def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan |
         trained = known_provenance(facts.provenance)
         dataset = load(data, None, bool(trained["data"].get("free")), trained["data"].get("task"))
         own = trained["split"] if trained["data"].get("digest") == dataset.digest() else {}
-        return None, dataset, split(dataset, own.get("protocol"), own.get("seed", 0))
+        parts = split(dataset, own.get("protocol"), own.get("seed", 0))
+        return None, dataset, fewer(parts, own.get("pictures"), trained.get("seed", 0))
     except DataError as error:
         raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
 

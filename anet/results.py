@@ -4,6 +4,7 @@
 Format 2 is written by `anet study`: scores on test and validation. Format 1, of `anet eval`, has those of one part.
 """
 
+import itertools
 import json
 import statistics
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from anet.training.recipes import changes_of, changes_text
 FORMAT = 2
 APART = ("speed", "int8")  # speeds of `anet bench`; a run's other precisions: no runs of their own (docs/speed.md)
 USUAL_SIZE = 224  # the paper's for NEU-Seg; any other goes into the name
+SHARES = ("iou", "iou_mean_pictures", "dice", "precision", "recall")  # by class, the background first
 HEAD = (
     "data", "task", "protocol", "network", "recipe", "epochs", "seed", "IoU", "IoU, mean of pictures", "Dice",
     "precision", "recall", "escapes", "test pictures",
@@ -74,9 +76,16 @@ def _check(content: dict[str, Any]) -> None:
         (data["digest"], str), (data["free"], bool), (model["network"], str), (model["seed"], int),
         (model["class_names"], list), (model["machine"]["cpu"], str), (model["device"], str), (split["train"], int),
         (training.get("pictures_per_s") or 0, (int, float)), (content.get("closely", {}), dict),
+        (model["recipe"]["epochs"], int), (model["recipe"]["batch"], int), (model["size"], int),
+        (model.get("trained_in") or "", str),
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise TypeError(f"{value!r:.60} is none of {kind}")
+    shares = [content["scores"][key] for key in SHARES]
+    shares.append(content.get("closely", {}).get("boundary_f") or [])
+    for value in itertools.chain.from_iterable(shares):
+        if value is not None and not 0 <= value <= 1:  # NaN is neither
+            raise ValueError(f"score {value!r:.60} is none: 0 to 1 are")
 
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
@@ -101,12 +110,11 @@ def row(content: dict[str, Any]) -> tuple[str, ...]:
     """Give one result as cells in the order of HEAD."""
     scores, model, recipe = content["scores"], content["model"], content["model"]["recipe"]
     split = content["split"]
-    keys = ("iou", "iou_mean_pictures", "dice", "precision", "recall")
     return (
         content["data"]["name"], content["data"]["task"], f"{split['protocol']}, seed {split['seed']}",
         model["network"], how(content), f"{recipe['epochs']} (best {model['epoch']}){at_size(content)}",
         str(model["seed"]),
-        *(mean_cell([percent(content, key)]) for key in keys),
+        *(mean_cell([percent(content, key)]) for key in SHARES),
         f"{scores['escapes']} of {scores['defect_pictures']}", str(scores["pictures"]),
     )  # fmt: skip
 

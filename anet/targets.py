@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anet.errors import OutputError
-from anet.files import PICTURES, printable
+from anet.files import PICTURES, is_special, printable
 
 REPORTS = (".html", ".htm", ".json", ".csv")  # what verbs write, and may write again
 # but these, which data sets, runs and bundles are made of
@@ -42,6 +42,8 @@ def _check_new_file(out: Path, target: Path, inputs: Iterable[Path | str]) -> No
     """
     if target.is_dir():
         raise OutputError(f"cannot write {printable(out)}: it is a folder")
+    if is_special(target):
+        raise OutputError(f"cannot write {printable(out)}: it is no regular file")
     folder = target.parent
     while not os.path.lexists(folder):  # what is missing will be made
         folder = folder.parent

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from anet.errors import AnetError
+from anet.files import printable
 from anet.image import list_images
 from anet.runtime.inspector import Inspector
 
@@ -14,7 +15,7 @@ def main(bundle: Path, folder: Path) -> int:
         inspect, paths = Inspector(bundle), list(list_images([folder]))
         for path in paths:
             report = inspect(path)
-            print(path.name, report.verdict, f"{sum(report.timing_ms.values()):.1f} ms")
+            print(printable(path.name), report.verdict, f"{sum(report.timing_ms.values()):.1f} ms")
             for defect in report.defects:
                 x, y = defect.box[:2]
                 print(f"  {defect.class_name} at {x}, {y}: {defect.area_px} px, score {defect.score:.2f}")
@@ -24,7 +25,7 @@ def main(bundle: Path, folder: Path) -> int:
         print(f"no verdict: {error}")
         return 2
     if not paths:  # as of a share that is not mounted
-        print(f"no verdict: no picture in {folder}")
+        print(f"no verdict: no picture in {printable(folder)}")
         return 2
     return 0
 

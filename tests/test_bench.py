@@ -18,7 +18,7 @@ from anet.bench import speed, whole
 from anet.bench.folder import folder_apart
 from anet.bench.picture import draw
 from anet.bench.rounds import Spread, calls_within, interleaved, ratios
-from anet.bench.show import compare, fell, markdown, print_bench, read_record, save, slug
+from anet.bench.show import compare, fell, markdown, print_bench, read_before, read_record, save, slug
 from anet.bench.speed import MODES, Plan, bench
 from anet.bench.subjects import FIGURE_9, bundle_subjects, names_of, precisions
 from anet.bench.targets import targets
@@ -249,14 +249,14 @@ def test_a_ratio_that_fell_by_more_than_the_spread_is_said():
 def test_records_are_compared_on_the_same_machine_only(tmp_path, capsys):
     console = Console(width=200)
     before, now = record(anet_f32=4.0), record(anet_f32=8.0)
-    assert not compare(now, tmp_path, console) and "no record" in capsys.readouterr().out
+    assert not compare(now, read_before(tmp_path), tmp_path, console) and "no record" in capsys.readouterr().out
     path = tmp_path / f"{slug()}.json"
     path.write_text(json.dumps(before))
-    assert compare(now, tmp_path, console) and "FELL: anet f32" in capsys.readouterr().out
+    assert compare(now, read_before(tmp_path), tmp_path, console) and "FELL: anet f32" in capsys.readouterr().out
     other = copy.deepcopy(before)
     other["size"] = [64, 64]
     path.write_text(json.dumps(other))
-    assert not compare(now, tmp_path, console) and "not compared" in capsys.readouterr().out
+    assert not compare(now, read_before(tmp_path), tmp_path, console) and "not compared" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"nan", b'{"format": 9}', b'{"format": 1}', b"[" * 100000])
@@ -308,7 +308,7 @@ def test_the_tables_of_docs_speed_are_those_of_the_records():
 def test_a_record_never_takes_the_place_of_the_bundle_that_it_is_of():
     bundle = exported()
     before = {path.name: path.read_bytes() for path in bundle.iterdir() if path.is_file()}
-    for name in ("card.json", "model.bin"):
+    for name, said in (("card.json", "inputs are never changed"), ("model.bin", "no folder to write into")):
         ended = CliRunner().invoke(cli.app, ["bench", str(bundle), "--out", str(bundle / name)])
-        assert ended.exit_code == 2 and "inputs are never changed" in " ".join(ended.output.split())
+        assert ended.exit_code == 2 and said in " ".join(ended.output.split())
     assert {path.name: path.read_bytes() for path in bundle.iterdir() if path.is_file()} == before

@@ -45,6 +45,30 @@ def test_points_are_skipped_background_and_ignore_are_no_classes_and_plain_pictu
     assert mask[5, 5] == 0 and mask[9, 9] == 1 and mask[2, 2] == 1  # what is ignored lies below what is labelled
 
 
+def test_points_alone_make_no_sound_picture(tmp_path):
+    fails(tmp_path, labelme(tmp_path, [shape("point", [[1, 1]])]), "a.json", "points alone, which have no area")
+
+
+@pytest.mark.parametrize("above", ["pore", "_background_"])
+def test_an_object_wholly_under_others_is_told_and_makes_no_sound_picture(tmp_path, above):
+    below, over = (shape("rectangle", [[4, 6], [14, 16]], label) for label in ("crack", above))
+    other = shape("rectangle", [[20, 2], [24, 6]])
+    made = convert(labelme(tmp_path, [below, over, other]), tmp_path / "out")
+    assert any("1 x object wholly under others" in note for note in made.notes)
+    shutil.rmtree(tmp_path / "out")
+    src = labelme(tmp_path, [below, over])
+    if above == "pore":  # a defect all the same
+        assert any("wholly under others" in note for note in convert(src, tmp_path / "out").notes)
+    else:
+        fails(tmp_path, src, "a.json, shapes[0]", "nothing of a defect is left of its picture")
+
+
+def test_an_object_under_another_of_its_class_is_not_told(tmp_path):
+    marks = [shape("rectangle", [[4, 6], [14, 16]]), shape("rectangle", [[4, 6], [14, 16]])]
+    made = convert(labelme(tmp_path, [*marks, shape("rectangle", [[20, 2], [24, 6]], "pore")]), tmp_path / "out")
+    assert not made.notes
+
+
 def test_an_embedded_picture_is_used_only_when_the_file_is_missing(tmp_path):
     data = base64.b64encode(picture(seed=5)).decode()
     src = labelme(tmp_path, [shape("rectangle", [[4, 6], [14, 16]])], imageData=data)
@@ -261,6 +285,9 @@ def test_colour_coded_masks_are_looked_up_and_a_strange_colour_is_a_fault(tmp_pa
     put(src / "labelmap.txt", b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncrack:10,20,200::\n")
     assert np.array_equal(mask_of(tmp_path, src), PIXELS)
     shutil.rmtree(tmp_path / "out")
+    put(src / "labelmap.txt", b"background:0,0,0::\ncrack:10,20,200::\npore:10,20,200::\n")
+    fails(tmp_path, src, "labelmap.txt", "line 3", "10,20,200 stands for two classes")
+    put(src / "labelmap.txt", b"background:0,0,0::\ncrack:10,20,200::\n")
     colours[0, 0] = (1, 2, 3)
     put(src / "SegmentationClass/a.png", png_bytes(colours))
     fails(tmp_path, src, "a.png", "(1, 2, 3)", "labelmap")

@@ -1,5 +1,7 @@
 """TensorBoard events: written where the package is, silent where it is not."""
 
+import os
+
 from anet.training import events
 from anet.training.events import SCALARS, TensorBoard
 from anet.training.fit import Event
@@ -27,3 +29,10 @@ def test_without_the_package_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
     show(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_whose_name_is_no_utf8_gets_none(tmp_path):
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    folder.mkdir()
+    show(folder)
+    assert not list(folder.iterdir())

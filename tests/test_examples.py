@@ -27,9 +27,10 @@ EXAMPLES = ROOT / "examples"
 SOURCES = sorted(path for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".cpp", ".txt"))
 
 
-def run(name: str, *words: Path | str | int) -> subprocess.CompletedProcess:
+def run(name: str, *words: Path | str | int, **environment: str) -> subprocess.CompletedProcess:
     """Run an example, with warnings as errors where they are ours."""
-    settings = {"capture_output": True, "text": True, "timeout": 240, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    settings = {"capture_output": True, "text": True, "timeout": 240, "env": environment}
     return subprocess.run([sys.executable, EXAMPLES / name, *map(str, words)], **settings)
 
 
@@ -62,6 +63,12 @@ def test_a_folder_is_inspected_and_a_broken_picture_gets_no_verdict(picture, tmp
     for folder in (tmp_path, tmp_path / "missing"):
         done = run("inspect_folder.py", exported(), folder)
         assert done.returncode == 2 and done.stdout.startswith("no verdict: ") and not done.stderr
+    odd = tmp_path / "odd" / os.fsdecode(b"a\xff.png")
+    odd.parent.mkdir()
+    shutil.copy(picture, odd)
+    done = run("inspect_folder.py", exported(), odd.parent, PYTHONIOENCODING="utf-8")
+    assert done.returncode == (found.verdict == "reject") and done.stdout.startswith(r"a\xff.png"), done.stderr
+    shutil.rmtree(odd.parent)
     (tmp_path / "half.png").write_bytes(picture.read_bytes()[:200])
     done = run("inspect_folder.py", exported(), tmp_path)
     assert done.returncode == 2 and done.stdout.startswith("no verdict: ")

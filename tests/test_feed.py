@@ -197,8 +197,22 @@ def test_statistics_are_those_of_the_pixels_inside_rounded_to_four_digits(sample
     np.testing.assert_allclose(mean, pixels.mean(0), atol=5.1e-5)
     np.testing.assert_allclose(std, pixels.std(0), atol=5.1e-5)
     assert all(round(value, 4) == value for value in mean + std)
-    greys = [data.framed(i)[0][data.framed(i)[1] != IGNORE].mean() for i in range(7)]
+    greys = []
+    for i, sample in enumerate(samples[:7]):
+        h, w = Frame(64).inner(*sample.read(3)[1].shape)
+        greys.append(data.framed(i)[0][:h, :w].mean())
     np.testing.assert_allclose(light, (min(greys), max(greys)), atol=5.1e-3)
+
+
+def test_the_light_of_a_picture_counts_what_is_not_scored_as_the_line_does(tmp_path):
+    image, mask = np.zeros((64, 128, 3), np.uint8), np.full((64, 128), IGNORE, np.uint8)  # a part before a black wall
+    image[16:48, 32:96], mask[16:48, 32:96] = 200, 0
+    mask[20:24, 40:44] = 1
+    write_png(tmp_path / "a.png", image)
+    write_png(tmp_path / "m.png", mask)
+    sample = Sample("a", tmp_path / "a.png", tmp_path / "m.png")
+    mean, _, light = picture_statistics(FramedSet([sample], 2, Frame(64)))
+    assert light == (50, 50) and mean == (0.7843,) * 3  # the network's own mean is of what is scored
 
 
 def test_pictures_of_one_colour_do_not_divide_by_zero(tmp_path):

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -170,6 +171,17 @@ def test_a_folder_is_proven_writable_without_a_trace(tmp_path):
     for wrong in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
         with pytest.raises(OutputError, match="cannot write into"):
             check_writable(wrong)
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        with pytest.raises(OutputError, match="it is no regular file"):
+            check_target(tmp_path / name)
+        with pytest.raises(OutputError, match="it is no regular file"):
+            atomic_write(tmp_path / name, "x")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode) and sorted(os.listdir(tmp_path)) == ["link", "pipe"]
 
 
 def test_a_target_that_is_an_input_is_refused_under_any_name(tmp_path):

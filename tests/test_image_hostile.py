@@ -210,6 +210,7 @@ def test_folders_are_walked_in_order_and_files_given_as_they_are(tmp_path):
 
 def test_files_of_a_folder_that_are_no_pictures_by_their_ending_are_told(tmp_path):
     beside = ["list.CSV", "Thumbs.db", ".hidden.gif", ".git/HEAD", "notes.txt", "run.json"]
+    beside += ["._a.png", ".thumbs/a.png", "__MACOSX/a.png"]  # of a Mac, of a file manager, of an archive
     for name in ("a.png", "b.JFIF", "deep/c.gif", "deep/d.gif", "deep/none", *beside):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")

@@ -15,7 +15,7 @@ from anet import pipeline
 from anet.data import load
 from anet.data.dataset import Sample, usual_sides
 from anet.errors import DataError
-from anet.evaluation import check_fit, evaluate_model
+from anet.evaluation import evaluate_model
 from anet.image import write_png
 from anet.models import open_model
 from anet.operating import choose_operating
@@ -136,6 +136,14 @@ def test_another_export_keeps_the_scale_whatever_proves_it_and_in_whichever_form
         assert (other.picture_px, other.large_px, other.train_px) == (card.picture_px, card.large_px, card.train_px)
 
 
+def test_labels_of_other_classes_prove_no_export(run, tmp_path):
+    data = make_set(tmp_path / "other")
+    (data / "classes.txt").write_text("background\ndent\npore\n")
+    with pytest.raises(DataError, match="is labelled with dent, pore: they do not fit"):
+        export_run(run, tmp_path / "bundle", data=data)
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_pictures_of_many_sizes_are_looked_at_as_they_were_learnt(tmp_path):
     data = make_set(tmp_path / "data")
     for path in (data / place / "train" / f"{number}.png" for place in ("images", "masks") for number in (0, 4)):
@@ -175,19 +183,17 @@ def test_classes_must_be_the_model_s_own_and_in_its_order(tmp_path, names, fits)
         (data / place).mkdir(parents=True)
         write_png(data / place / "a.png", np.ones((32, 32), np.uint8))
     (data / "classes.txt").write_text("\n".join(("background", *names)))
-    opened = replace(open_model(exported(), threads=1), class_names=("background", "scratch", "pore"))
+    names_of_model = ("background", "scratch", "pore")
     if fits is None:
-        check_fit(opened, load(data), Path("model"), data)
+        load(data).check_fit(names_of_model, Path("model"))
         return
     with pytest.raises(DataError, match=fits):
-        check_fit(opened, load(data), Path("model"), data)
+        load(data).check_fit(names_of_model, Path("model"))
 
 
 def test_one_class_of_defect_fits_any_other(tmp_path):
     data = make_set(tmp_path / "set")
-    check_fit(
-        replace(open_model(exported(), threads=1), class_names=("background", "rust")), load(data), Path("m"), data
-    )
+    load(data).check_fit(("background", "rust"), Path("m"))
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from anet.errors import OptionError
 from anet.nets import build
 from anet.nets.complexity import count
-from anet.paper.grid import render
+from anet.paper.grid import check_form, render, tex
 from anet.paper.published import PRINTED
 from anet.paper.tables import HEAD, SIDES, cost_grid, cost_table
 
@@ -161,3 +162,19 @@ def test_csv_has_the_figures_unrounded(rows):
 def test_another_table_or_format_is_refused_and_those_that_exist_are_named(number, format, hint):
     with pytest.raises(OptionError, match=hint):
         shown(number, format)
+
+
+@pytest.mark.parametrize(("form", "name", "fits"), [
+    ("csv", "t.tex", False), ("md", "t.csv", False), ("table", "t.md", False), ("markdown", "t.md", True),
+    ("csv", "t.CSV", True), ("csv", "t", True), ("latex", "t.anything", True), ("table", "t.txt", True),
+])  # fmt: skip
+def test_a_form_that_is_not_that_of_the_file_s_name_is_refused(form, name, fits):
+    if fits:
+        check_form(form, Path(name))
+    else:
+        with pytest.raises(OptionError, match="is the name of a table as"):
+            check_form(form, Path(name))
+
+
+def test_two_hyphens_stay_two_in_latex():
+    assert tex("--data-root 5–6 a---b") == "-{}-data-root 5--6 a-{}-{}-b"

@@ -34,7 +34,7 @@ from anet.runtime.verdicts import gaps as gaps_room
 from anet.runtime.verdicts import zones as zones_room
 from anet.runtime.verdicts.bundled_rules import RULES, add_rules
 from anet.runtime.verdicts.gaps import closest
-from anet.runtime.verdicts.rules import VERDICTS, Rule, Rules, any_defect
+from anet.runtime.verdicts.rules import VERDICTS, Reason, Rule, Rules, any_defect
 from anet.runtime.verdicts.rules_check import check_rules, replay
 from anet.runtime.verdicts.rules_file import RULE_KEYS, look_at_rules, parse_rules, read_rules
 from anet.runtime.verdicts.zones import Zone, polygon_faults
@@ -543,6 +543,22 @@ def test_a_replay_decides_as_the_inspection_did(tmp_path, classes):
     assert any(one.reasons for one in again)
     (tmp_path / "out" / lines[0]["mask"]).unlink()
     assert next(replay(rules, report)).now == "error"
+
+
+def test_a_replay_keeps_a_warning_of_the_light_which_is_of_no_rule(tmp_path, monkeypatch):
+    inspector = Inspector(exported(), rules_of(one_rule("max_count = 999")))
+    monkeypatch.setattr(inspector, "card", replace(inspector.card, mean_grey=(200, 210)))
+    write_png(tmp_path / "a.png", np.full((40, 56, 3), 9, np.uint8))
+    inspect_paths(inspector, [tmp_path / "a.png"], tmp_path / "out")
+    (again,) = replay(inspector.rules, tmp_path / "out" / "results.jsonl")
+    assert (again.before, again.now) == ("warn", "warn") and "lamp" in again.reasons[-1]
+    (strict,) = replay(rules_of(one_rule("max_count = -1")), tmp_path / "out" / "results.jsonl")
+    assert strict.now == "reject" and len(strict.reasons) == 2
+
+
+def test_what_was_found_is_told_as_finely_as_it_was_measured():
+    told = Reason("warn", "r", "max_area_mm2", 1e-05, 2.556e-05, (1,), "").to_dict()
+    assert (told["allowed"], told["found"]) == (1e-05, 2.556e-05)
 
 
 @pytest.mark.parametrize("line", ["[]", "{}", "7", "no json", '{"defects": [3], "mask": "m"}', "[" * 100_000, "ü"])

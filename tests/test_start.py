@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,12 +13,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from anet import data
+from anet.bench.tune import _validation
 from anet.data import Sample, Split
 from anet.data.few import LEAST, fewer
 from anet.errors import DataError, ModelError, OptionError
 from anet.models import open_start
 from anet.nets import build
-from anet.pipeline import train_run
+from anet.pipeline import _proven_on, train_run
 from anet.results import place, read, row
 from anet.study.plan import look_at_plan
 from anet.study.score import name_of, score_run
@@ -121,6 +124,14 @@ def test_the_result_is_named_by_what_it_started_from_and_by_its_pictures(first, 
     )
     assert (content["split"]["train"], content["split"]["val"], content["split"]["test"]) == (3, 1, 4)
     assert content["threshold"]["pictures"] == 1  # no more labels than the training had
+    facts, labelled = load_model(tmp_path / "run")[1], first.parent / "data"
+    parts = _proven_on(tmp_path, facts, labelled)[2]  # of a model file that has left its run
+    assert (len(parts.train), len(parts.val)) == (3, 1)
+    card = SimpleNamespace(provenance=facts.provenance, class_names=facts.class_names)
+    assert len(_validation(Path("bundle"), card, labelled, None)) == 1  # type: ignore[arg-type]
+    card.class_names = ("background", "dent", "pore")
+    with pytest.raises(DataError, match="bundle tells dent, pore apart"):
+        _validation(Path("bundle"), card, labelled, None)  # type: ignore[arg-type]
     plan, about = read_plan(tmp_path / "run")
     assert f"data/defect/given/{path.stem}" == name_of(plan, about["provenance"]) == content["name"]
     assert place("a", "b", "given", "anet", "strong", 0, init="runs/x/best.safetensors").endswith("strong-from-x-s0")

@@ -1,6 +1,7 @@
 """Studies: plans, the ledger, many trainings at once, and what happens when some of it breaks."""
 
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -136,11 +137,22 @@ def test_what_is_no_result_is_named(tmp_path, content):
         ("data", "digest", None), ("data", "free", "no"), ("model", "network", None), ("model", "seed", [0]),
         ("model", "class_names", None), ("model", "machine", {}), ("split", "train", None),
         ("training", "pictures_per_s", "fast"), (None, "closely", None), (None, "training", None),
+        ("scores", "iou", [0.9, math.nan]), ("scores", "dice", [0.9, 7.5]), ("scores", "recall", [-0.1, None]),
+        ("model", "size", "224"), ("model", "trained_in", 32),
     ],
 )  # fmt: skip
 def test_a_result_with_a_field_gone_wrong_is_named(tmp_path, table_of, key, value):
     content = json.loads(RESULT.read_text())
     (content[table_of] if table_of else content)[key] = value
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"x\.json is no result file"):
+        read(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("key", ["epochs", "batch"])
+def test_a_result_with_a_recipe_gone_wrong_is_named(tmp_path, key):
+    content = json.loads(RESULT.read_text())
+    content["model"]["recipe"][key] = str(content["model"]["recipe"][key])
     (tmp_path / "x.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"x\.json is no result file"):
         read(tmp_path / "x.json")

@@ -134,13 +134,23 @@ def fell(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     return said
 
 
-def compare(result: dict[str, Any], folder: Path, console: Console) -> bool:
-    """Compare with this machine's record in `folder` and say how; give whether something fell. Raises DataError."""
-    path = Path(folder) / f"{slug(result['machine'])}.json"
-    if not path.exists():
+def record_path(out: Path) -> Path:
+    """Give the file of a record: `out` where it ends so, else by the name of this machine in the folder `out`."""
+    return Path(out) if Path(out).suffix == ".json" else Path(out) / f"{slug()}.json"
+
+
+def read_before(folder: Path) -> dict[str, Any] | None:
+    """Read this machine's record in `folder`, None where there is none. Raises DataError for a broken one."""
+    path = Path(folder) / f"{slug()}.json"
+    return read_record(path) if path.exists() else None
+
+
+def compare(result: dict[str, Any], before: dict[str, Any] | None, folder: Path, console: Console) -> bool:
+    """Compare with `read_before` of `folder` and say how; give whether something fell."""
+    path = Path(folder) / f"{slug()}.json"
+    if before is None:
         console.print(f"no record of this machine: --out {printable(path)} makes one", highlight=False, soft_wrap=True)
         return False
-    before = read_record(path)
     if before["machine"] != result["machine"] or before["size"] != result["size"]:
         console.print(f"{printable(path)} is of another machine or size: not compared", highlight=False, soft_wrap=True)
         return False
@@ -172,12 +182,12 @@ def _lines(head: Sequence[str], cells: Iterator[tuple[str, ...]] | list) -> str:
 
 
 def save(result: dict[str, Any], out: Path) -> list[Path]:
-    """Write a measurement as JSON, with a PNG and an SVG beside where matplotlib is; a folder gets the machine's name.
+    """Write a measurement as JSON to `record_path`, with a PNG and an SVG beside where matplotlib is.
 
     Raises OutputError.
     """
     from anet.bench.picture import draw
 
-    path = Path(out) if Path(out).suffix == ".json" else Path(out) / f"{slug(result['machine'])}.json"
+    path = record_path(out)
     write_json(path, result)
     return [path, *draw(result, path)]

@@ -15,6 +15,7 @@ from anet.bench.rounds import Spread, calls_within, interleaved, ms
 from anet.bench.subjects import streams_of, surfaces
 from anet.data import Sample, load, split
 from anet.data.dataset import Split
+from anet.data.few import fewer
 from anet.errors import DataError, OptionError
 from anet.files import printable
 from anet.provenance import machine
@@ -127,7 +128,7 @@ def _shown(bundle: Path, card: Card, data: Path | None, task: str | None) -> _Sh
         return _Shown(
             picture, (), ((None, None),), "scale and overlap of tiles and inputs: they need pictures (--data)"
         )
-    samples = _validation(card, data, task)
+    samples = _validation(bundle, card, data, task)
     inspector = _inspector(bundle, card, Settings())
     images = [sample.read(len(card.class_names))[0].shape[:2] for sample in samples]
     cut = [inspector.grid_for(h, w) is not None for h, w in images]
@@ -145,16 +146,16 @@ def _shown(bundle: Path, card: Card, data: Path | None, task: str | None) -> _Sh
     return _Shown(picture, samples, tuple(looks), why)
 
 
-def _validation(card: Card, data: Path, task: str | None) -> tuple[Sample, ...]:
+def _validation(bundle: Path, card: Card, data: Path, task: str | None) -> tuple[Sample, ...]:
     """Give the pictures of `data` that validated the model, or would have. Raises DataError."""
     facts, own = card.provenance.get("data"), card.provenance.get("split")
     facts, own = (one if isinstance(one, dict) else {} for one in (facts, own))
     dataset = load(data, task, bool(facts.get("free")), facts.get("task"))
-    if len(dataset.class_names) != len(card.class_names):
-        found, wanted = len(dataset.class_names), len(card.class_names)
-        raise DataError(f"{printable(data)} has {found} classes, background included, the model has {wanted}")
+    dataset.check_fit(card.class_names, bundle)
     known = dataset.digest() == facts.get("digest") and "protocol" in own
     parts: Split = split(dataset, own["protocol"], own.get("seed", 0)) if known else split(dataset)
+    if known:
+        parts = fewer(parts, own.get("pictures"), card.provenance.get("seed", 0))
     if not parts.val:
         raise DataError(f"{printable(data)} has no validation pictures under protocol {parts.protocol}")
     return tuple(parts.val)

@@ -38,20 +38,22 @@ def bench(
     against: Annotated[Path | None, typer.Option(help="Folder of records; exit code 1 when a ratio fell.")] = None,
 ) -> None:
     """Measure latency and throughput of bundles and networks in interleaved rounds, and the whole inspection."""
-    from anet.bench.show import compare, print_bench, save
+    from anet.bench.show import compare, print_bench, read_before, record_path, save
     from anet.bench.speed import Plan, bench
     from anet.bench.subjects import names_of
     from anet.shipped import find
 
     engines = tuple(engine.split(",")) if engine else ()
     paths = tuple(find(one) for one in bundles or ())
-    check_target(out, *paths)
+    for ending in (".json", ".png", ".svg") if out else ():
+        check_target(record_path(out).with_suffix(ending), *paths)
+    before = read_before(against) if against else None  # a broken one is said before minutes of work
     plan = Plan(paths, names_of(networks, everything), size, plain, engines, rounds, whole)
     result = bench(plan, lambda text: console.print(text, highlight=False, soft_wrap=True))
     print_bench(result, console)
-    fallen = compare(result, against, console) if against else False
     for path in save(result, out) if out else ():
         console.print(printable(path), highlight=False, soft_wrap=True)
+    fallen = compare(result, before, against, console) if against else False
     raise typer.Exit(int(fallen))
 
 

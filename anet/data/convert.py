@@ -189,6 +189,10 @@ def _mask(source: Source, item: Item, ids: dict[str, int]) -> np.ndarray:
     drawn = draw(item.shapes, ids, h, w)
     for shape in drawn.lost:
         source.fault(item.annotation, shape.entry, f"lies outside the picture of {w}x{h}")
+    if drawn.covered and not ((drawn.mask > 0) & (drawn.mask < IGNORE)).any():
+        text = "lies wholly under others, and nothing of a defect is left of its picture"
+        source.fault(item.annotation, drawn.covered[0].entry, text)
+    source.remarks["object wholly under others: nothing of it is left"] += len(drawn.covered)
     source.remarks["object reaches beyond its picture: clipped"] += len(drawn.clipped)
     source.remarks["object too thin for a pixel centre: drawn as a line of 1 px"] += len(drawn.thin)
     return drawn.mask

@@ -3,13 +3,14 @@
 import hashlib
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from anet.errors import DataError, ImageError
+from anet.files import printable
 from anet.frame import IGNORE, channels_of
 from anet.image import image_size, read_image, read_mask
 
@@ -89,6 +90,20 @@ class Dataset:
     def names(self) -> tuple[str, ...]:
         """Names of the samples, in their order."""
         return tuple(sample.name for sample in self.samples)
+
+    def check_fit(self, class_names: Sequence[str], model: Path) -> None:
+        """Refuse these labels for a model of other classes, or of the same in another order. Raises DataError.
+
+        `class_names` are the model's, the background first. One class of defect fits any other one, whatever either is
+        called.
+        """
+        ours, theirs = tuple(class_names[1:]), self.class_names[1:]
+        if len(ours) != len(theirs) or (len(ours) > 1 and ours != theirs):
+            same = "the same in another order, so that ids mean other classes" if sorted(ours) == sorted(theirs) else ""
+            raise DataError(
+                f"{printable(model)} tells {', '.join(map(printable, ours))} apart, {printable(self.root)} is labelled "
+                f"with {', '.join(map(printable, theirs))}: {same or 'they do not fit'}"
+            )
 
     def digest(self) -> str:
         """Give the SHA-256 over names and content of all pictures and masks: what exactly was trained on."""

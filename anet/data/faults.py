@@ -13,7 +13,7 @@ import numpy as np
 from anet.data import folder, listing
 from anet.data.dataset import Sample
 from anet.errors import AnetError
-from anet.files import PICTURES, printable, sha256
+from anet.files import PICTURES, hidden, printable, sha256
 from anet.frame import IGNORE
 from anet.image import read_image, read_mask
 
@@ -62,7 +62,7 @@ class Walk:
                 self._add("error", "unreadable folder", here, f"cannot be listed: {error.strerror}")
                 continue
             for entry in entries:
-                if not listing.hidden(entry.name) and self._look(here / entry.name):
+                if not hidden(entry.name) and self._look(here / entry.name):
                     waiting.append(here / entry.name)
 
     def _look(self, path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anet.errors import DataError
-from anet.files import PICTURES, printable
+from anet.files import PICTURES, hidden, printable
 
 MANY = 5  # files named in one message
 
@@ -28,11 +28,6 @@ def entries(folder: Path, root: Path) -> list[Path]:
                 f"{printable(entry.path)} is a link out of {printable(root)}: copy the files into the data set"
             )
     return [folder / entry.name for entry in sorted(found, key=lambda e: e.name)]
-
-
-def hidden(name: str) -> bool:
-    """Say whether an entry of this name is passed over."""
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def subfolders(folder: Path, root: Path) -> list[Path]:

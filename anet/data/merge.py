@@ -10,12 +10,12 @@ import numpy as np
 from rich.console import Console
 
 from anet import data
-from anet.data import listing, similar
+from anet.data import similar
 from anet.data.dataset import PARTS, Dataset, Sample
 from anet.data.leaks import partners
 from anet.data.sheet import dataset_sheet
 from anet.errors import DataError
-from anet.files import appearing, check_new, printable, write_json
+from anet.files import appearing, check_new, hidden, printable, write_json
 from anet.frame import IGNORE
 from anet.image import png_bytes, write_png
 
@@ -136,7 +136,7 @@ def _load(root: Path | str, free: bool) -> Dataset:
 def _visible(name: str) -> str:
     """Give a folder's name as one that the plain layout does not pass over."""
     shown = name.lstrip(".")
-    return "data" if not shown or listing.hidden(shown) else shown
+    return "data" if not shown or hidden(shown) else shown
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -67,7 +67,7 @@ def put_table(
 ) -> None:
     """Print a table, or write it to `out`, all or nothing. Raises OptionError, DataError, OutputError."""
     form = form or form_of(out)
-    check_form(form)
+    check_form(form, out)
     check_target(out, sources.results, sources.data_root, reports=False)
     text = render(table(number, columns, sources), form, console.width)
     if out is None:

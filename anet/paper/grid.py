@@ -15,6 +15,7 @@ from anet.files import csv_text, printable
 
 FORMATS = ("table", "md", "markdown", "csv", "latex")
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex"}  # of the files that `anet paper all` writes
+FORMS = {"": "table", ".txt": "table"} | {f".{ending}": form for form, ending in ENDINGS.items()}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "×": r"$\times$",
@@ -45,17 +46,21 @@ def render(grids: Sequence[Grid], form: str, width: int = 130) -> str:
 
 def form_of(out: Path | None) -> str:
     """Give the form that a file's name asks for; without one that of a terminal. Raises OptionError."""
-    forms = {"": "table", ".txt": "table"} | {f".{ending}": form for form, ending in ENDINGS.items()}
     ending = "" if out is None else out.suffix.lower()
-    if ending not in forms:
-        raise OptionError(f"{printable(str(out))}: a table is written as {', '.join(filter(None, forms))}")
-    return forms[ending]
+    if ending not in FORMS:
+        raise OptionError(f"{printable(str(out))}: a table is written as {', '.join(filter(None, FORMS))}")
+    return FORMS[ending]
 
 
-def check_form(form: str) -> None:
-    """Raise OptionError for a form that does not exist."""
+def check_form(form: str, out: Path | None = None) -> None:
+    """Raise OptionError for a form that does not exist, and for one that is not that of the file's name."""
     if form not in FORMATS:
         raise OptionError(f"no format {form!r}: {', '.join(FORMATS)} exist")
+    named = FORMS.get(out.suffix.lower(), form) if out and out.suffix else form
+    if {form, named} not in ({form}, {"md", "markdown"}):
+        raise OptionError(
+            f"{printable(str(out))} is the name of a table as {named}, not as {form}: leave one of them out"
+        )
 
 
 def as_table(grid: Grid, width: int) -> str:
@@ -98,5 +103,6 @@ def as_latex(grid: Grid) -> str:
 
 
 def tex(text: str) -> str:
-    """Give a text with LaTeX's special characters escaped."""
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    """Give a text with LaTeX's special characters escaped, two hyphens kept two."""
+    following = zip(text, text[1:] + " ", strict=True)
+    return "".join("-{}" if one == after == "-" else LATEX.get(one, one) for one, after in following)

@@ -21,10 +21,11 @@ from anet.training.recipes import RECIPES, changes_of
 PROTOCOLS = ("paper", "grouped")  # random as the paper's; look-alikes kept together as the lists know them
 CHOICE = (
     "The cells of a column are of one training, whatever the scores: recipe, epochs, batch, devices, size and labels "
-    "as most of its networks have them"
+    "as most of its networks have them; not the precision of the training, which each one says of itself where known"
 )
 HOURS = "(h): not trained so here; about so many hours of training steps, recipe strong, one seed, on this device"
 UNKNOWN = "(?): not trained so here, and no finished run on this device tells what it would cost"
+PRECISION = {"32": "float32"}  # others are called as they are
 GIVE = "give the data, not at hand here: {folder} below --data-root, then `anet study run plans/dagm-mcsd.toml`"
 
 
@@ -47,11 +48,13 @@ class Cell:
 
     @property
     def how(self) -> str:
-        """Recipe, epochs, batch, size and seeds in words."""
+        """Recipe, epochs, batch, size, precision of the training where it is known, and seeds, in words."""
         model, many = self.runs[0]["model"], len(self.runs)
         recipe = model["recipe"]
         of = f"recipe {how(self.runs[0])}, {recipe['epochs']} epochs, batch {recipe['batch']}, size {model['size']}"
-        return f"{of}, {many} seed{'s' * (many > 1)}"
+        known = {one["model"].get("trained_in") for one in self.runs} - {None}
+        told = "".join(f", {PRECISION.get(one, one)}" for one in sorted(known))
+        return f"{of}{told}, {many} seed{'s' * (many > 1)}"
 
     def __str__(self) -> str:
         return f"{self.iou:.2f}" + (f" ± {self.spread:.2f}" if len(self.runs) > 1 else "")

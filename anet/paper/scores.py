@@ -14,7 +14,7 @@ from anet.nets.complexity import count
 from anet.paper.grid import Grid
 from anet.paper.measured import CHOICE, GIVE, HOURS, PROTOCOLS, UNKNOWN, Cell, Price, cells, read_ledger, stand_ins
 from anet.paper.published_scores import ABLATION, CHANNELS, COLUMNS, ROMAN, TITLES, Column, columns_of, printed
-from anet.results import percent
+from anet.results import how, percent
 
 PUBLIC = {"sd900": "SD-saliency-900, the public twin of NEU-Seg, whose labels are private", "mt": "magnetic tile"}
 GROUPED = "grouped: what the lists know to be of one strip or tile stays together"
@@ -153,7 +153,7 @@ def _stand_in_grid(number: int, ledger: Sequence[dict[str, Any]]) -> list[Grid]:
     head = ("data", "task", "protocol", "network", "recipe", "epochs", "seed", "IoU")
     lines = [
         (one["data"]["name"], one["data"]["task"], one["split"]["protocol"], one["model"]["network"],
-         one["model"]["recipe"]["name"], str(one["model"]["recipe"]["epochs"]), str(one["model"]["seed"]),
+         how(one), str(one["model"]["recipe"]["epochs"]), str(one["model"]["seed"]),
          "–" if (value := percent(one, "iou")) is None else f"{value:.2f}")
         for one in found
     ]  # fmt: skip
@@ -162,7 +162,7 @@ def _stand_in_grid(number: int, ledger: Sequence[dict[str, Any]]) -> list[Grid]:
         dict.fromkeys(KEYS) | {
             "table": number, "column": "stand-in", "data": one["data"]["name"], "task": one["data"]["task"],
             "network": one["model"]["network"], "protocol": one["split"]["protocol"], "iou": percent(one, "iou"),
-            "seeds": 1, "recipe": one["model"]["recipe"]["name"], "epochs": one["model"]["recipe"]["epochs"],
+            "seeds": 1, "recipe": how(one), "epochs": one["model"]["recipe"]["epochs"],
             "batch": one["model"]["recipe"]["batch"], "size": one["model"]["size"],
         }
         for one in found

@@ -1,6 +1,7 @@
-"""TensorBoard events of a run, when the `tensorboard` package is installed."""
+"""TensorBoard events of a run, when the `tensorboard` package is installed and can write there."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 from anet.training.fit import Event
@@ -9,10 +10,14 @@ SCALARS = ("train_loss", "val_iou", "val_iou_mean_pictures", "lr", "pictures_per
 
 
 class TensorBoard:
-    """Write the numbers of each epoch as events into the run folder; without the package, do nothing."""
+    """Write the numbers of each epoch as events into the run folder; without the package, do nothing.
+
+    Nor in a folder whose path is no UTF-8, which the package cannot write.
+    """
 
     def __init__(self, folder: Path):
         self.folder, self.writer = folder, None
+        self.shown = importlib.util.find_spec("tensorboard") is not None and _is_utf8(folder)
 
     def __enter__(self) -> "TensorBoard":
         return self
@@ -22,7 +27,7 @@ class TensorBoard:
             self.writer.close()
 
     def __call__(self, event: Event) -> None:
-        if event.row is None or importlib.util.find_spec("tensorboard") is None:
+        if event.row is None or not self.shown:
             return
         if self.writer is None:
             from torch.utils.tensorboard.writer import SummaryWriter
@@ -33,3 +38,7 @@ class TensorBoard:
             if event.row[name] is not None:
                 self.writer.add_scalar(name, event.row[name], event.epoch)
         self.writer.flush()
+
+
+def _is_utf8(path: Path) -> bool:
+    return os.fsencode(path).decode("utf-8", "ignore") == str(path)

@@ -156,9 +156,11 @@ def picture_statistics(data: FramedSet, limit: int = 2000) -> tuple[Channels, Ch
     """
     total, squares, count, greys = np.zeros(3), np.zeros(3), 0, []
     for index in np.unique(np.linspace(0, len(data) - 1, min(limit, len(data))).astype(int)):
-        image, mask = data.framed(int(index))
+        image, mask = data.samples[index].read(data.classes)
+        h, w = data.frame.inner(*mask.shape)
+        image, mask = data.frame.image(image), data.frame.mask(mask)
+        greys.append(float(image[:h, :w].mean()))  # of the whole picture, what is not scored included, as at the line
         pixels = image[_inside(mask)].astype(np.float64) / 255.0
-        greys.append(255 * float(pixels.mean()))
         total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
     mean = total / max(1, count)
     std = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0.0)).clip(min=0.02)

@@ -95,6 +95,7 @@ class Drawn:
 
     mask: np.ndarray
     lost: tuple[Shape, ...]  # cover no pixel of the picture
+    covered: tuple[Shape, ...]  # of a class of defect, and all their pixels went to other classes or to the background
     thin: tuple[Shape, ...]  # covered no pixel centre and were drawn as lines
     clipped: tuple[Shape, ...]  # reach beyond the picture
 
@@ -104,17 +105,29 @@ def draw(shapes: tuple[Shape, ...], ids: dict[str, int], h: int, w: int) -> Draw
 
     What is to be ignored comes first, then the largest to the smallest, equal ones in their order in the file.
     """
-    mask, lost, thin = np.zeros((h, w), np.uint8), [], []
+    mask, lost, thin, drawn = np.zeros((h, w), np.uint8), [], [], []
     values = {**ids, "background": 0, "ignore": IGNORE}
     for shape in sorted(shapes, key=lambda s: (s.label != "ignore", -s.area_px)):
-        y0, x0, pixels = shape.raster(h, w)
+        raster = shape.raster
+        y0, x0, pixels = raster(h, w)
         if not pixels.any() and shape.thin:
-            y0, x0, pixels = shape.thin(h, w)
+            raster = shape.thin
+            y0, x0, pixels = raster(h, w)
             thin += [shape] if pixels.any() else []
-        if not pixels.any():
+        if pixels.any():
+            drawn.append((shape, raster))
+        else:
             lost.append(shape)
         mask[y0 : y0 + pixels.shape[0], x0 : x0 + pixels.shape[1]][pixels] = values[shape.label]
-    return Drawn(mask, tuple(lost), tuple(thin), tuple(s for s in shapes if _beyond(s.box, h, w)))
+    several = len({shape.label for shape in shapes}) > 1  # else none can lose its pixels, and nothing is drawn twice
+    hidden = (s for s, raster in drawn if several and s.label in ids and not _left(mask, raster(h, w), ids[s.label]))
+    return Drawn(mask, tuple(lost), tuple(hidden), tuple(thin), tuple(s for s in shapes if _beyond(s.box, h, w)))
+
+
+def _left(mask: np.ndarray, crop: Crop, value: int) -> bool:
+    """Say whether a mask has `value` anywhere in a crop's pixels."""
+    y0, x0, pixels = crop
+    return bool((mask[y0 : y0 + pixels.shape[0], x0 : x0 + pixels.shape[1]][pixels] == value).any())
 
 
 def points_of(pairs: Any, numbers: Callable[[Any], bool]) -> np.ndarray | None:

@@ -99,6 +99,8 @@ def _labelmap(source: Source) -> tuple[list[str], Table] | None:
             names.append(name)
         value = {"background": 0, "ignore": IGNORE}.get(name) if name not in names else names.index(name) + 1
         r, g, b = (int(c) for c in colour)
+        if any(other == (r, g, b) and one != (value or 0) for other, one in table[1:]):
+            source.fault(path, f"line {number}", f"colour {r},{g},{b} stands for two classes")
         table.append(((r, g, b), value or 0))
     if (0, 0, 0) not in dict(table):
         table.append(((0, 0, 0), 0))

@@ -14,6 +14,7 @@ from anet.errors import AnetError, OptionError
 from anet.files import printable
 from anet.image import read_mask
 from anet.runtime.card import read_card
+from anet.runtime.verdicts import light
 from anet.runtime.verdicts.gaps import Scale
 from anet.runtime.verdicts.rules import VERDICTS, Rules
 from anet.runtime.verdicts.rules_file import Fault, class_faults, look_at_rules
@@ -113,6 +114,7 @@ def _again(rules: Rules, line: str, folder: Path, where: str) -> Replay | None:
         defects = [_defect(one) for one in facts["defects"]]
         file, before, drawn, shape = facts["file"], facts["verdict"], facts["mask"], (facts["h"], facts["w"])
         mask_file, scale = folder / drawn, _scale(facts.get("mm_per_px"))
+        of_light = [str(one["text"]) for one in facts.get("reasons", ()) if one["rule"] == light.RULE]
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         raise OptionError(f"{where} is no result of anet inspect") from error
     try:
@@ -125,7 +127,9 @@ def _again(rules: Rules, line: str, folder: Path, where: str) -> Replay | None:
         return Replay(str(file), str(before), "error", (str(error),))
     except ValueError as error:
         raise OptionError(f"{where}: {printable(mask_file)} does not hold the defects of that line") from error
-    return Replay(str(file), str(before), now, tuple(reason.text for reason in reasons))
+    if of_light:  # by no rule, so that other rules do not change it
+        now = max(now, "warn", key=VERDICTS.index)
+    return Replay(str(file), str(before), now, (*(reason.text for reason in reasons), *of_light))
 
 
 def _scale(value: Any) -> Scale:
