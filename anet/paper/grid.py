@@ -1,6 +1,7 @@
 """A table of words and numbers, and its four forms: for a terminal, Markdown, CSV and LaTeX."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,5 +105,5 @@ def as_latex(grid: Grid) -> str:
 
 def tex(text: str) -> str:
     """Give a text with LaTeX's special characters escaped, two hyphens kept two."""
-    following = zip(text, text[1:] + " ", strict=True)
-    return "".join("-{}" if one == after == "-" else LATEX.get(one, one) for one, after in following)
+    pairs = itertools.pairwise(text + " ")
+    return "".join("-{}" if one == after == "-" else LATEX.get(one, one) for one, after in pairs)
