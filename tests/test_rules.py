@@ -552,7 +552,7 @@ def test_a_replay_keeps_a_warning_of_the_light_which_is_of_no_rule(tmp_path, mon
     inspect_paths(inspector, [tmp_path / "a.png"], tmp_path / "out")
     (again,) = replay(inspector.rules, tmp_path / "out" / "results.jsonl")
     assert (again.before, again.now) == ("warn", "warn") and "lamp" in again.reasons[-1]
-    (strict,) = replay(rules_of(one_rule("max_count = -1")), tmp_path / "out" / "results.jsonl")
+    (strict,) = replay(Rules((Rule("always", "reject", {"max_count": -1}),)), tmp_path / "out" / "results.jsonl")
     assert strict.now == "reject" and len(strict.reasons) == 2
 
 
