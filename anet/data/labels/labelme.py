@@ -78,7 +78,7 @@ def _item(source: Source, path: Path, content: dict) -> Item | None:
             if row.get("shape_type") in ("line", "linestrip"):
                 source.remarks[f"line: drawn {LINE_PX} px wide"] += 1
     if rows and not shapes and len(source.faults) == before:  # else its picture would pass for a sound one
-        source.fault(path, "shapes", "holds points alone, which have no area: outline what they mark")
+        source.fault(path, "shapes", "holds points alone, which have no area: outline what they mark, or remove them")
     h, w = content.get("imageHeight"), content.get("imageWidth")
     if (h, w) != (None, None) and not (is_count(h) and is_count(w)):
         source.fault(path, "", "imageHeight and imageWidth are no whole numbers")
