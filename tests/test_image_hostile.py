@@ -218,7 +218,7 @@ def test_files_of_a_folder_that_are_no_pictures_by_their_ending_are_told(tmp_pat
     assert [path.name for path in list_images([tmp_path, tmp_path / "deep" / "c.gif"], passed.append)] == [
         "a.png", "c.gif",
     ]  # fmt: skip
-    assert passed == [".jfif", ".gif", ".gif", ""]
+    assert passed == ["hidden .png", ".jfif", ".gif", ".gif", ""]
 
 
 def test_a_walk_ends_and_opens_nothing_that_is_no_file(tmp_path):

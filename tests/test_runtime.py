@@ -411,7 +411,7 @@ def test_overlays_of_another_word_are_refused(tmp_path, inspector):
 
 NAMES = [
     b"x" * 251 + b".png", b"y" * 250 + b".jpeg", "é".encode() * 125 + b".png", b"new\nline.png",
-    b"not-utf8-\xff\xfe.png", "\u202egnp.live.png".encode(), b"..%2f..%2fetc.png", b"=HYPERLINK(1).png", b"-rf.png",
+    b"not-utf8-\xff\xfe.png", "\u202egnp.live.png".encode(), b"%2e%2e%2f..%2fetc.png", b"=HYPERLINK(1).png", b"-rf.png",
     b"+1.png", b"@cmd.png", b'quote".png', b"comma,.png", b"<b>bold<b>.png", b" space .png", "雪.png".encode(),
 ]  # fmt: skip
 

@@ -138,8 +138,8 @@ def list_images(paths: Iterable[Path | str], passed: Callable[[str], None] | Non
     In folders only regular files count, and links that lead nowhere: reading one says so. Nothing is opened, so FIFOs
     and devices cannot block. Links are followed, but a folder is not entered again below itself. `passed` is called
     with the ending, lower case, of each file that a folder holds and PICTURES does not: it may be a picture all the
-    same. Those of BESIDE are none, and what is hidden is not looked at. Raises ImageError naming a path that is missing
-    or cannot be listed.
+    same. Those of BESIDE are none. What is hidden is not looked at; of pictures among it, "hidden" and the ending
+    are told. Raises ImageError naming a path that is missing or cannot be listed.
     """
     for path in map(Path, paths):
         try:
@@ -163,18 +163,19 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], passed: Callable[[st
     if here in above:
         return
     for entry in entries:
+        ending = os.path.splitext(entry.name)[1].lower()
         if hidden(entry.name):
+            if passed and ending in PICTURES:
+                passed(f"hidden {ending}")
             continue
         nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # left out, its part would have no verdict
         try:
             if not nowhere and entry.is_dir():
                 yield from _walk(Path(entry.path), (*above, here), passed)
-            elif entry.name.lower().endswith(PICTURES) and (nowhere or entry.is_file()):
+            elif ending in PICTURES and (nowhere or entry.is_file()):
                 yield Path(entry.path)
-            elif passed and entry.is_file():
-                ending = os.path.splitext(entry.name)[1].lower()
-                if ending not in BESIDE:
-                    passed(ending)
+            elif passed and entry.is_file() and ending not in BESIDE:
+                passed(ending)
         except OSError:
             continue
 
