@@ -267,6 +267,24 @@ def test_what_is_no_record_is_refused_in_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_that_is_there_takes_the_record_and_a_broken_one_is_said_before_any_measuring(tmp_path, monkeypatch):
+    measured = []
+
+    def bench(plan, say):
+        measured.append(plan)
+        return record(anet_f32=4.0)
+
+    monkeypatch.setattr(speed, "bench", bench)
+    done = CliRunner().invoke(cli.app, ["bench", "--out", str(tmp_path), "--against", str(tmp_path)])
+    assert done.exit_code == 0 and "no record of this machine" in done.output
+    path = tmp_path / f"{slug()}.json"
+    assert {one.name for one in tmp_path.iterdir()} == {path.with_suffix(end).name for end in (".json", ".png", ".svg")}
+    path.write_text("{}")
+    done = CliRunner().invoke(cli.app, ["bench", "--out", str(tmp_path / "new.json"), "--against", str(tmp_path)])
+    assert done.exit_code == 2 and "is no record of `anet bench`" in " ".join(done.output.split())
+    assert len(measured) == 1 and not (tmp_path / "new.json").exists()
+
+
 def test_a_machines_file_name_is_plain():
     assert slug({"cpu": "Intel(R) Core™ i7/2", "cores": 4}) == "intel-r-core-i7-2-4-cores"
 

@@ -214,12 +214,21 @@ def test_columns_of_data_that_is_not_public_ask_for_it_and_fill_when_it_comes(so
     assert line_of(table(number, "iou", sources)[0], "A-Net")[6] == "70.00"
 
 
+def test_a_training_names_its_precision_where_it_is_known(sources):
+    for network, known in (("anet", None), ("anet-none", "32"), ("anet-wide", "bf16")):
+        put(sources.results, network, trained_in=known)
+    told = {note.partition(",")[0]: note for note in table(3, "iou", sources)[0].notes}
+    assert "size 224, 1 seed" in told["A-Net"] and "float32, 1 seed" in told["anet-none"]
+    assert "bf16, 1 seed" in told["anet-wide"]
+
+
 @pytest.mark.parametrize(("number", "data"), [(4, "neu_seg"), (5, "synth-a"), (6, "ksdd")])
 def test_stand_ins_stand_apart_under_their_own_names_and_fill_nothing(sources, number, data):
-    put(sources.results, data=data, task="defect", iou=0.99)
+    put(sources.results, data=data, task="defect", iou=0.99, init={"name": "anet-synthetic", "sha256": "0"})
     *grids, apart = table(number, "iou", sources)
     assert not any("99.00" in cell for grid in grids for row in grid.rows for cell in row)
     assert apart.rows[0][0] == data and apart.rows[0][-1] == "99.00"
+    assert "strong from anet-synthetic" in apart.rows[0] and apart.flat[0]["recipe"] == "strong from anet-synthetic"
     assert not stand_ins(read_all(sources.results), 7)
 
 
