@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from anet.data import PARTS, Dataset, Sample, load, split
-from anet.data.few import fewer
+from anet.data import PARTS, Dataset, Sample, load
+from anet.data.few import parts_as
 from anet.data.similar import near_duplicates
 from anet.data.twins import Twins, lay_over
 from anet.errors import OptionError, OutputError
@@ -123,9 +123,7 @@ def own_parts(opened: OpenModel, dataset: Dataset) -> dict[str, str]:
         return parts if set(parts.values()) != {"test"} else {}
     if known["data"].get("digest") != dataset.digest():
         return {}
-    own = known["split"]
-    parts = split(dataset, own.get("protocol"), own.get("seed", 0))
-    parts = fewer(parts, own.get("pictures"), known.get("seed", 0))
+    parts = parts_as(dataset, known["split"], known.get("seed", 0))
     return {sample.name: part for part in PARTS for sample in parts.part(part)}
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from anet.data import Dataset, Sample, Split, load, split
 from anet.data.dataset import usual_sides
-from anet.data.few import fewer
+from anet.data.few import parts_as
 from anet.data.synthetic import VERSION, synthesize
 from anet.errors import AnetError, DataError, ModelError, OptionError, OutputError
 from anet.files import check_replaceable, check_writable, printable, write_json
@@ -151,8 +151,7 @@ def _proven_on(folder: Path, facts: "Facts", data: Path | None) -> "tuple[Plan |
         trained = known_provenance(facts.provenance)
         dataset = load(data, None, bool(trained["data"].get("free")), trained["data"].get("task"))
         own = trained["split"] if trained["data"].get("digest") == dataset.digest() else {}
-        parts = split(dataset, own.get("protocol"), own.get("seed", 0))
-        return None, dataset, fewer(parts, own.get("pictures"), trained.get("seed", 0))
+        return None, dataset, parts_as(dataset, own, trained.get("seed", 0))
     except DataError as error:
         raise ModelError(f"the export is proven on the pictures that validated the run, but {error}") from error
 

@@ -13,9 +13,8 @@ from rich.table import Table
 
 from anet.bench.rounds import Spread, calls_within, interleaved, ms
 from anet.bench.subjects import streams_of, surfaces
-from anet.data import Sample, load, split
-from anet.data.dataset import Split
-from anet.data.few import fewer
+from anet.data import Sample, load
+from anet.data.few import parts_as
 from anet.errors import DataError, OptionError
 from anet.files import printable
 from anet.provenance import machine
@@ -153,9 +152,7 @@ def _validation(bundle: Path, card: Card, data: Path, task: str | None) -> tuple
     dataset = load(data, task, bool(facts.get("free")), facts.get("task"))
     dataset.check_fit(card.class_names, bundle)
     known = dataset.digest() == facts.get("digest") and "protocol" in own
-    parts: Split = split(dataset, own["protocol"], own.get("seed", 0)) if known else split(dataset)
-    if known:
-        parts = fewer(parts, own.get("pictures"), card.provenance.get("seed", 0))
+    parts = parts_as(dataset, own if known else {}, card.provenance.get("seed", 0))
     if not parts.val:
         raise DataError(f"{printable(data)} has no validation pictures under protocol {parts.protocol}")
     return tuple(parts.val)

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from anet.data.dataset import Sample, Split
-from anet.data.splitting import VAL_SHARE
+from anet.data.dataset import Dataset, Sample, Split
+from anet.data.splitting import VAL_SHARE, split
 from anet.errors import DataError
 
 LEAST = 3  # of them one validates
@@ -20,6 +21,14 @@ def lacking(defects: Mapping[str, int]) -> Iterator[tuple[int, str]]:
     for part, number in sorted(defects.items()):
         if number < DEFECTS:
             yield number, f"{number} pictures of {part} show a defect: {DEFECTS} are the least"
+
+
+def parts_as(dataset: Dataset, own: Mapping[str, Any], seed: int) -> Split:
+    """Give the parts of a training by what its provenance says of its `split`, and its `seed`; nothing: the usual ones.
+
+    They hold no more labels than the training had. Raises DataError.
+    """
+    return fewer(split(dataset, own.get("protocol"), own.get("seed", 0)), own.get("pictures"), seed)
 
 
 def fewer(parts: Split, pictures: int | None, seed: int) -> Split:

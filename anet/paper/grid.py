@@ -57,8 +57,9 @@ def check_form(form: str, out: Path | None = None) -> None:
     """Raise OptionError for a form that does not exist, and for one that is not that of the file's name."""
     if form not in FORMATS:
         raise OptionError(f"no format {form!r}: {', '.join(FORMATS)} exist")
-    named = FORMS.get(out.suffix.lower(), form) if out and out.suffix else form
-    if {form, named} not in ({form}, {"md", "markdown"}):
+    asked = "md" if form == "markdown" else form
+    named = FORMS.get(out.suffix.lower(), asked) if out and out.suffix else asked
+    if named != asked:
         raise OptionError(
             f"{printable(str(out))} is the name of a table as {named}, not as {form}: leave one of them out"
         )

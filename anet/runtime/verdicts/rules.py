@@ -57,7 +57,7 @@ class Reason:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""
-        return asdict(self) | {"defects": list(self.defects), "found": self.found}
+        return asdict(self) | {"defects": list(self.defects)}
 
 
 @dataclass(frozen=True, eq=False)
